@@ -1,0 +1,461 @@
+"""A Plan at work: bound to memory, run step by step.
+
+Runtime    what one Interpreter owns: plans, state, an Instance for each subgraph it has used
+Instance   one subgraph with its pending input shapes and, once allocated, its Frame
+Frame      a Plan bound to arrays: `run()`
+Callee     a subgraph that a node calls (IF, WHILE, CALL_ONCE): arrays in, arrays out
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from minitfl.errors import ModelError, ModelRuntimeError
+from minitfl.graph import OBJECTS, Graph, Node, Tensor
+from minitfl.op import Call, NotYet, Preparation, Site
+from minitfl.op import State as StateMark
+from minitfl.planning import Lookup, MemoryPlan, Plan, PlannedSubgraph, Planner, Shape, Step, check_outputs, placed
+from minitfl.state import State
+
+MOST_DEPTH = 64  # of subgraphs that call each other
+
+
+class NoData(LookupError):
+    """A tensor has no contents to show. reason: "unallocated", "dynamic" (not computed yet) or "reused"."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+# ---- memory
+
+
+def aligned(nbytes: int) -> np.ndarray:
+    """Zeroed bytes whose address is a multiple of 64."""
+    if nbytes > physical_memory():
+        raise ModelRuntimeError(f"{nbytes} bytes are needed, and the machine has {physical_memory()}")
+    try:
+        block = np.zeros(nbytes + 64, np.uint8)
+    except MemoryError as error:
+        raise ModelRuntimeError(f"{nbytes} bytes are needed, and the system does not give them") from error
+    start = -block.ctypes.data % 64 if nbytes else 0
+    return block[start : start + nbytes]
+
+
+def physical_memory() -> int:
+    """Bytes; a guess where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 1 << 34
+
+
+def _empty(t: Tensor) -> np.ndarray:
+    """Memory of a tensor's own, zeroed; empty strings for strings."""
+    if t.type in OBJECTS:
+        array = np.empty(t.known_shape, object)
+        array[...] = b"" if t.type == "string" else None
+        return array
+    return aligned(t.nbytes).view(t.dtype).reshape(t.known_shape)
+
+
+# ---- a plan bound to memory
+
+
+class Frame:
+    """A Plan with an array for each of its tensors."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        runtime: Runtime,
+        block: np.ndarray | None = None,
+        variables: dict[int, np.ndarray] | None = None,
+    ):
+        self.plan = plan
+        self.runtime = runtime
+        self.variables = {} if variables is None else variables
+        block = aligned(plan.arena_nbytes) if block is None else block
+        self.arrays: list[np.ndarray | None] = [self._array(i, t, block) for i, t in enumerate(plan.tensors)]
+        self._bound: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        for step in plan.steps:
+            self._bound.append(self._bind(step, block))
+
+    def run(self) -> None:
+        """Every step, in order."""
+        n = 0
+        try:
+            with np.errstate(all="ignore"):
+                for n, (kernel, args) in enumerate(self._bound):  # noqa: B007
+                    kernel(*args)
+        except ModelError as error:
+            raise placed(error, self.plan.subgraph, self.plan.steps[n].node, "invoke") from error
+
+    def steps(self) -> Iterator[BoundStep]:
+        """The steps one at a time; each must be run before the next is asked for."""
+        for step, (kernel, args) in zip(self.plan.steps, self._bound, strict=True):
+            yield BoundStep(self, step, kernel, args)
+
+    def array(self, index: int) -> np.ndarray:
+        """The live array of a tensor."""
+        array = self.arrays[index]
+        if array is None:
+            raise NoData("dynamic" if self.plan.tensors[index].shape is None else "unallocated")
+        if index in self.plan.overwritten:
+            raise NoData("reused")
+        return array
+
+    def _array(self, i: int, t: Tensor, block: np.ndarray) -> np.ndarray | None:
+        if t.data is not None:
+            return t.data
+        if i in self.plan.folded:
+            return self.plan.folded[i]
+        if t.shape is None:
+            return None
+        if t.is_variable:
+            if i not in self.variables or self.variables[i].shape != t.shape:
+                self.variables[i] = _empty(t)
+                reset_variable(t, self.variables[i])
+            return self.variables[i]
+        home = self.plan.homes.get(i, i)
+        if home in self.plan.places:
+            return _view(block, self.plan.places[home], t)
+        return _empty(t) if t.type in OBJECTS else None
+
+    def _bind(self, step: Step, block: np.ndarray) -> tuple[Callable[..., None], tuple[Any, ...]]:
+        if step.lacks >= 0:
+            return _raise_lacks, (step.lacks, self.plan.tensors[step.lacks].name)
+        if step.skip:
+            return _nothing, ()
+        if step.call is None:
+            return self._run_late, (step,)
+        return step.call.kernel.numpy, tuple(self._bind_arg(a, block) for a in step.call.args)
+
+    def _bind_arg(self, a: Any, block: np.ndarray | None) -> Any:
+        if isinstance(a, Tensor):
+            if a.index >= 0:
+                array = self.arrays[a.index]
+                assert array is not None
+                return array if array.shape == a.shape else array.reshape(a.known_shape)
+            return _empty(a) if block is None else _view(block, self.plan.places["scratch", id(a)], a)
+        if isinstance(a, PlannedSubgraph):
+            return Callee(self.runtime, a.index)
+        if isinstance(a, StateMark):
+            return self.runtime.state
+        return a
+
+    # ---- while running
+
+    def _run_late(self, step: Step) -> None:
+        """Prepares the node with the contents at hand, gives its outputs memory, and runs it."""
+        call = self._prepare_late(step)
+        for t in call.outputs:
+            if self.plan.tensors[t.index].shape is None or self.arrays[t.index] is None:
+                self.arrays[t.index] = _empty(t)
+        args = tuple(self._bind_arg(a, None) for a in call.args)
+        call.kernel.numpy(*args)
+
+    def _prepare_late(self, step: Step) -> Call:
+        count = len(self.runtime.graph.subgraphs)
+        lookup = Lookup(self._tensors, self._value, lambda: self.runtime.state, self._subgraph, count)
+        node = step.node
+        outputs = tuple(None if i < 0 else self.plan.tensors[i] for i in node.outputs)
+        try:
+            call = step.preparation.function(Site(node, self._tensors(node.inputs), outputs, lookup))
+            check_outputs(node, call)
+        except NotYet:
+            raise ModelError("an input lacks data") from None
+        return call
+
+    def _tensors(self, indices: tuple[int, ...]) -> tuple[Any, ...]:
+        return tuple(None if i < 0 else self._tensor(i) for i in indices)
+
+    def _tensor(self, i: int) -> Tensor:
+        """The tensor with the shape it has now."""
+        t, array = self.plan.tensors[i], self.arrays[i]
+        if array is None:
+            raise ModelError(f"Input tensor {i} lacks data")
+        return t if t.shape == array.shape else t.reshaped(array.shape)
+
+    def _value(self, t: Tensor) -> np.ndarray:
+        array = self.arrays[t.index]
+        if array is None:
+            raise ModelError(f"Input tensor {t.index} lacks data")
+        return array.reshape(t.known_shape)
+
+    def _subgraph(self, i: int) -> PlannedSubgraph:
+        return CallableSubgraph(self.runtime, i, (self.plan.subgraph.index,))
+
+
+class BoundStep:
+    """One node about to run."""
+
+    def __init__(self, frame: Frame, step: Step, kernel: Callable[..., None], args: tuple[Any, ...]):
+        self.frame = frame
+        self.node: Node = step.node
+        self.late = step.call is None
+        self.inputs = step.node.inputs
+        self.outputs = step.node.outputs
+        self._kernel = kernel
+        self._args = args
+
+    def run(self) -> None:
+        try:
+            with np.errstate(all="ignore"):
+                self._kernel(*self._args)
+        except ModelError as error:
+            raise placed(error, self.frame.plan.subgraph, self.node, "invoke") from error
+
+
+def _view(block: np.ndarray, offset: int, t: Tensor) -> np.ndarray:
+    return block[offset : offset + t.nbytes].view(t.dtype).reshape(t.known_shape)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _raise_lacks(index: int, name: str) -> None:
+    raise ModelError(f"Input tensor {index} lacks data: nothing writes '{name}'")
+
+
+def reset_variable(t: Tensor, array: np.ndarray) -> None:
+    """What a variable holds at first: its zero point for int8, else zero."""
+    if t.type == "int8" and t.quantization is not None and t.quantization.per_tensor:
+        array[...] = t.zero
+    elif t.type not in OBJECTS:
+        array[...] = 0
+
+
+class CallableSubgraph(PlannedSubgraph):
+    """A subgraph as a late preparation sees it: it can be run."""
+
+    def __init__(self, runtime: Runtime, index: int, stack: tuple[int, ...]):
+        super().__init__(runtime.planner, index, stack)
+        self.call = Callee(runtime, index)
+
+
+class Callee:
+    """A subgraph called by a node. Plans are looked up by shape, so shapes may change from call to call."""
+
+    def __init__(self, runtime: Runtime, index: int):
+        self._runtime = runtime
+        self.index = index
+        self._frames: dict[tuple[Shape, ...], Frame] = {}
+
+    def __call__(self, *arrays: np.ndarray, memory: np.ndarray | None = None) -> list[np.ndarray]:
+        """The subgraph's outputs for these inputs, valid until the next call. memory: the block to work in."""
+        frame = self._frame(tuple(a.shape for a in arrays), memory)
+        for i, array in zip(frame.plan.subgraph.inputs, arrays, strict=True):
+            frame.arrays[i][...] = array  # type: ignore[index]
+        self._runtime.enter()
+        try:
+            frame.run()
+        finally:
+            self._runtime.leave()
+        return [frame.arrays[i] for i in frame.plan.subgraph.outputs]  # type: ignore[misc]
+
+    def _frame(self, shapes: tuple[Shape, ...], memory: np.ndarray | None) -> Frame:
+        if shapes not in self._frames:
+            subgraph = self._runtime.graph.subgraphs[self.index]
+            plan = self._runtime.planner.plan(self.index, dict(zip(subgraph.inputs, shapes, strict=True)))
+            if len(self._frames) >= Planner.KEPT:
+                self._frames.pop(next(iter(self._frames)))
+            self._frames[shapes] = Frame(plan, self._runtime, memory, self._runtime.instance(self.index).variables)
+        return self._frames[shapes]
+
+
+# ---- what an Interpreter owns
+
+
+class Instance:
+    """One subgraph of an interpreter: its input shapes, its memory, its variables."""
+
+    def __init__(self, runtime: Runtime, index: int):
+        self.runtime = runtime
+        self.subgraph = runtime.graph.subgraphs[index]
+        self.shapes: dict[int, Shape] = {}  # of tensors that were resized
+        self.variables: dict[int, np.ndarray] = {}
+        self.frame: Frame | None = None
+        self.ready = False
+
+    def resize(self, index: int, shape: Shape) -> None:
+        """A new shape for a tensor, from the next allocate() on. The same shape changes nothing."""
+        shape = tuple(int(n) for n in shape)
+        if shape == self.shape(index):
+            return
+        self.shapes[index] = shape
+        self.ready = False
+
+    def allocate(self) -> None:
+        if self.ready:
+            return
+        plan = self.runtime.planner.plan(self.subgraph.index, self.shapes)
+        if self.frame is None or self.frame.plan is not plan:
+            old, self.frame = self.frame, None
+            frame = Frame(plan, self.runtime, variables=self.variables)
+            if old is not None:
+                _keep_inputs(old, frame)
+            self.frame = frame
+        self.ready = True
+
+    def invoke(self) -> None:
+        if not self.ready or self.frame is None:
+            raise ModelRuntimeError("Invoke called on model that is not ready.")
+        self.frame.run()
+
+    def steps(self) -> Iterator[BoundStep]:
+        """invoke(), one step at a time."""
+        if not self.ready or self.frame is None:
+            raise ModelRuntimeError("Invoke called on model that is not ready.")
+        return self.frame.steps()
+
+    def shape(self, index: int) -> Shape:
+        """The shape of a tensor as it is now; the file's while it is not known."""
+        if index in self.shapes:
+            return self.shapes[index]
+        if self.frame is not None and self.ready:
+            array = self.frame.arrays[index]
+            if array is not None:
+                return array.shape
+            planned = self.frame.plan.tensors[index].shape
+            if planned is not None:
+                return planned
+        return self.subgraph.tensors[index].shape or ()
+
+    def array(self, index: int) -> np.ndarray:
+        """The live array, sharing memory. NoData where there is none."""
+        t = self.subgraph.tensors[index]
+        if t.data is not None:
+            return t.data
+        if self.frame is None or not self.ready:
+            raise NoData("unallocated")
+        return self.frame.array(index)
+
+    def put(self, index: int, value: np.ndarray) -> None:
+        """Copies contents in; dtype and shape are the tensor's."""
+        self.array(index)[...] = value
+
+    def reset_variables(self) -> None:
+        for i, array in self.variables.items():
+            reset_variable(self.subgraph.tensors[i], array)
+
+    def memory_plan(self) -> MemoryPlan:
+        if self.frame is None or not self.ready:
+            raise ModelRuntimeError("the memory plan is made by allocate_tensors()")
+        return self.frame.plan.memory()
+
+
+def _keep_inputs(old: Frame, new: Frame) -> None:
+    """Inputs whose shape stays keep their contents."""
+    for i in new.plan.subgraph.inputs:
+        before, after = old.arrays[i], new.arrays[i]
+        if before is not None and after is not None and before.shape == after.shape and after.flags.writeable:
+            after[...] = before
+
+
+class Runtime:
+    """All that one interpreter owns; a clone shares the graph and the plans."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        preserve_all: bool = False,
+        custom_ops: Mapping[str, Callable[..., Any]] | None = None,
+        planner: Planner | None = None,
+    ):
+        self.graph = graph
+        self.preserve_all = preserve_all
+        self.custom_ops = dict(custom_ops or {})
+        custom = {name: custom_preparation(name, function) for name, function in self.custom_ops.items()}
+        self.planner = planner or Planner(graph, custom, preserve_all)
+        self.state = State()
+        self._instances: dict[int, Instance] = {}
+        self._depth = 0
+
+    def instance(self, index: int) -> Instance:
+        if index not in self._instances:
+            self._instances[index] = Instance(self, index)
+        return self._instances[index]
+
+    def enter(self) -> None:
+        if self._depth >= MOST_DEPTH:
+            raise ModelError(f"subgraphs call each other more than {MOST_DEPTH} deep")
+        self._depth += 1
+
+    def leave(self) -> None:
+        self._depth -= 1
+
+    def clone(self, state: bool = False) -> Runtime:
+        """Another runtime over the same graph and plans, with fresh state or a copy of this one's."""
+        twin = Runtime(self.graph, preserve_all=self.preserve_all, custom_ops=self.custom_ops, planner=self.planner)
+        if state:
+            twin.set_state(self.get_state())
+        return twin
+
+    def get_state(self) -> dict[str, Any]:
+        """Shapes, inputs, variables and resources as plain data."""
+        return {
+            "state": self.state.get(),
+            "instances": {
+                i: {
+                    "shapes": dict(instance.shapes),
+                    "ready": instance.ready,
+                    "variables": {k: v.copy() for k, v in instance.variables.items()},
+                    "arrays": _contents(instance),
+                }
+                for i, instance in self._instances.items()
+            },
+        }
+
+    def set_state(self, data: dict[str, Any]) -> None:
+        self.state.set(data["state"])
+        for i, kept in data["instances"].items():
+            instance = self.instance(i)
+            instance.shapes = dict(kept["shapes"])
+            instance.ready = False
+            if not kept["ready"]:
+                continue
+            instance.allocate()
+            assert instance.frame is not None
+            for k, value in kept["variables"].items():
+                if k in instance.variables:
+                    instance.variables[k][...] = value
+            for k, value in kept["arrays"].items():
+                array = instance.frame.arrays[k]
+                if array is None:
+                    instance.frame.arrays[k] = value.copy()
+                elif array.flags.writeable:
+                    array[...] = value
+
+
+def _contents(instance: Instance) -> dict[int, np.ndarray]:
+    """What can be read of an instance's inputs and outputs (of everything, where everything is kept)."""
+    if instance.frame is None or not instance.ready:
+        return {}
+    kept = (
+        range(len(instance.subgraph.tensors))
+        if instance.runtime.preserve_all
+        else (*instance.subgraph.inputs, *instance.subgraph.outputs)
+    )
+    found = {}
+    for i in kept:
+        if i >= 0 and instance.subgraph.tensors[i].data is None and instance.frame.arrays[i] is not None:
+            found[i] = instance.frame.arrays[i].copy()  # type: ignore[union-attr]
+    return found
+
+
+# ---- custom operators in plain Python
+
+
+def custom_preparation(name: str, function: Callable[..., Any]) -> Preparation:
+    """An operator given as function(inputs, options) -> outputs. It runs at its turn: shapes may depend on data."""
+    from minitfl.custom import prepare
+
+    return Preparation(name, 1 << 30, False, lambda site: prepare(site, name, function))

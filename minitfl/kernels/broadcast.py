@@ -1,0 +1,71 @@
+"""Element-wise operators: what shape two operands make, and how big ones are worked through in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+
+from minitfl.errors import ModelError, UnsupportedError
+from minitfl.graph import Tensor
+from minitfl.kernels.fixedpoint import bfloat16_to_float32, float32_to_bfloat16
+from minitfl.op import Call, Kernel
+
+BLOCK = 1 << 15  # elements; as int64 they fill a quarter of a megabyte, so that temporaries stay in the cache
+
+
+def broadcast_shape(*operands: Tensor) -> tuple[int, ...]:
+    """The shape of an element-wise result; sides are equal or 1, counted from the last axis."""
+    shapes = [operand.known_shape for operand in operands]
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = " and ".join(str(list(shape)) for shape in shapes)
+        raise ModelError(f"Given shapes, {listed}, are not broadcastable") from None
+
+
+def blocks(y: np.ndarray, *operands: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """(y, *operands) cut into matching parts of at most BLOCK elements, the operands broadcast to y. All are views."""
+    if y.size <= BLOCK:
+        yield (y, *(x if x.shape == y.shape else np.broadcast_to(x, y.shape) for x in operands))
+    elif all(x.shape == y.shape and x.flags.c_contiguous for x in operands) and y.flags.c_contiguous:
+        flat = [array.reshape(-1) for array in (y, *operands)]
+        for start in range(0, y.size, BLOCK):
+            yield tuple(array[start : start + BLOCK] for array in flat)
+    else:
+        wide = [np.broadcast_to(x, y.shape) for x in operands]
+        rows = max(1, BLOCK // (y.size // y.shape[0]))
+        for start in range(0, y.shape[0], rows):
+            part = slice(start, start + rows) if y.shape[0] > 1 else 0
+            yield from blocks(y[part], *(x[part] for x in wide))
+
+
+def workspace(*outputs: Tensor, nbytes: int = 8, arrays: int = 6) -> int:
+    """Bytes that bound the temporaries of a kernel that goes through `blocks` with `arrays` arrays of `nbytes` an element."""
+    return min(max(output.size for output in outputs), BLOCK) * nbytes * arrays
+
+
+def refused(y: Tensor, message: str) -> Call:
+    """A Call that raises UnsupportedError at its turn, for what the official kernels refuse only then."""
+    return Call(refuse, (message, y), (y,))
+
+
+@Kernel
+def refuse(message, y):
+    """Raises UnsupportedError."""
+    raise UnsupportedError(message)
+
+
+@cache
+def bfloat16_form(kernel: Kernel) -> Kernel:
+    """The kernel on bfloat16 operands (stored as uint16) and result, computed in float32 and rounded at the end."""
+
+    def computed_in_float32(*args):
+        *operands, y = (bfloat16_to_float32(a) if isinstance(a, np.ndarray) and a.dtype == np.uint16 else a for a in args)
+        kernel.numpy(*operands, y)
+        if args[-1].dtype == np.uint16:
+            args[-1][...] = float32_to_bfloat16(y)
+
+    computed_in_float32.__name__ = f"{kernel.__name__}_bfloat16"
+    return Kernel(computed_in_float32)

@@ -1,0 +1,169 @@
+"""Comparisons and logic, element by element; shapes broadcast, y is bool.
+
+    x1, x2                              kernel
+    bool float16 float32 int16..int64   equal not_equal less less_equal   (bool and string: EQUAL and NOT_EQUAL alone;
+    string bfloat16                                                        bfloat16: LESS and GREATER alone)
+    int8 uint8, quantized int16         equal_int ...                     (int16: EQUAL and NOT_EQUAL alone)
+    bool                                logical_and logical_or logical_not
+
+x1 > x2 is computed as x2 < x1. Quantized numbers are compared after each was brought to the unit of 2**-8 in integers,
+so numbers that lie closer than that are equal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minitfl.kernels.broadcast import bfloat16_form, blocks, broadcast_shape, refused, workspace
+from minitfl.kernels.fixedpoint import quantize_multiplier, rescale
+from minitfl.op import Call, Kernel, Site, op
+
+# ---- kernels
+
+
+@Kernel
+def equal(x1, x2, y):
+    y[...] = x1 == x2
+
+
+@Kernel
+def not_equal(x1, x2, y):
+    y[...] = x1 != x2
+
+
+@Kernel
+def less(x1, x2, y):
+    np.less(x1, x2, out=y)
+
+
+@Kernel
+def less_equal(x1, x2, y):
+    np.less_equal(x1, x2, out=y)
+
+
+@Kernel
+def equal_int(x1, x2, zero1, zero2, factor1, factor2, y):
+    """y = (x1 == x2) on stored numbers; factor1, factor2: (multiplier, shift) of each scale."""
+    for y, x1, x2 in blocks(y, x1, x2):
+        np.equal(_in_units(x1, zero1, factor1), _in_units(x2, zero2, factor2), out=y)
+
+
+@Kernel
+def not_equal_int(x1, x2, zero1, zero2, factor1, factor2, y):
+    for y, x1, x2 in blocks(y, x1, x2):
+        np.not_equal(_in_units(x1, zero1, factor1), _in_units(x2, zero2, factor2), out=y)
+
+
+@Kernel
+def less_int(x1, x2, zero1, zero2, factor1, factor2, y):
+    for y, x1, x2 in blocks(y, x1, x2):
+        np.less(_in_units(x1, zero1, factor1), _in_units(x2, zero2, factor2), out=y)
+
+
+@Kernel
+def less_equal_int(x1, x2, zero1, zero2, factor1, factor2, y):
+    for y, x1, x2 in blocks(y, x1, x2):
+        np.less_equal(_in_units(x1, zero1, factor1), _in_units(x2, zero2, factor2), out=y)
+
+
+@Kernel
+def logical_and(x1, x2, y):
+    np.logical_and(x1, x2, out=y)
+
+
+@Kernel
+def logical_or(x1, x2, y):
+    np.logical_or(x1, x2, out=y)
+
+
+@Kernel
+def logical_not(x, y):
+    np.logical_not(x, out=y)
+
+
+def _in_units(x, zero, factor):
+    """Stored numbers as multiples of 2**-8."""
+    return rescale((x.astype(np.int64) - zero) << 8, *factor)
+
+
+# ---- preparations
+
+
+def _relation(site: Site, kernel: Kernel, quantized: Kernel, plain: str, scaled: str, swap: bool = False) -> Call:
+    """plain, scaled: the types that are compared as they are, and by their scales."""
+    site.arity(2, 1)
+    x1, x2 = site.input(0), site.input(1)
+    site.expect(x1.type == x2.type, f"operands of types {x1.type} and {x2.type}")
+    if x1.type == "string" and "string" not in plain.split():
+        site.unsupported("type string")
+    y = site.output(0).reshaped(broadcast_shape(x1, x2))
+    site.expect(y.type == "bool", f"output of type {y.type}, bool is expected")
+    if swap:
+        x1, x2 = x2, x1
+    if x1.type in scaled.split() and not (x1.type == "int16" and site.input(0).quantization is None):
+        factor1, factor2 = quantize_multiplier(x1.scale), quantize_multiplier(x2.scale)
+        args = (x1, x2, x1.zero, x2.zero, factor1, factor2, y)
+        return Call(quantized, args, (y,), workspace=workspace(y))
+    if x1.type not in plain.split():
+        return refused(y, f"{site.op} of type {x1.type}")
+    return Call(bfloat16_form(kernel) if x1.type == "bfloat16" else kernel, (x1, x2, y), (y,))
+
+
+@op("EQUAL", max_version=5)
+def equal_op(site: Site) -> Call:
+    plain = "bool float32 float16 int16 int32 int64 string"
+    return _relation(site, equal, equal_int, plain, "int8 uint8 int16")
+
+
+@op("NOT_EQUAL", max_version=4)
+def not_equal_op(site: Site) -> Call:
+    plain = "bool float32 float16 int16 int32 int64 string"
+    return _relation(site, not_equal, not_equal_int, plain, "int8 uint8 int16")
+
+
+@op("LESS", max_version=3)
+def less_op(site: Site) -> Call:
+    return _relation(site, less, less_int, "float32 float16 bfloat16 int16 int32 int64", "int8 uint8")
+
+
+@op("LESS_EQUAL", max_version=2)
+def less_equal_op(site: Site) -> Call:
+    return _relation(site, less_equal, less_equal_int, "float32 float16 int16 int32 int64", "int8 uint8")
+
+
+@op("GREATER", max_version=2)
+def greater(site: Site) -> Call:
+    return _relation(site, less, less_int, "float32 float16 bfloat16 int16 int32 int64", "int8 uint8", swap=True)
+
+
+@op("GREATER_EQUAL", max_version=3)
+def greater_equal(site: Site) -> Call:
+    return _relation(site, less_equal, less_equal_int, "float32 float16 int16 int32 int64", "int8 uint8", swap=True)
+
+
+def _logical(site: Site, kernel: Kernel) -> Call:
+    site.arity(2, 1)
+    x1, x2, y = site.input(0), site.input(1), site.output(0)
+    for t in (x1, x2, y):
+        site.expect(t.type == "bool", f"type {t.type}, bool is expected")
+    y = y.reshaped(broadcast_shape(x1, x2))
+    return Call(kernel, (x1, x2, y), (y,))
+
+
+@op("LOGICAL_AND", max_version=1)
+def logical_and_op(site: Site) -> Call:
+    return _logical(site, logical_and)
+
+
+@op("LOGICAL_OR", max_version=1)
+def logical_or_op(site: Site) -> Call:
+    return _logical(site, logical_or)
+
+
+@op("LOGICAL_NOT", max_version=1)
+def logical_not_op(site: Site) -> Call:
+    site.arity(1, 1)
+    x, y = site.input(0), site.output(0).reshaped(site.input(0).known_shape)
+    for t in (x, y):
+        site.expect(t.type == "bool", f"type {t.type}, bool is expected")
+    return Call(logical_not, (x, y), (y,))

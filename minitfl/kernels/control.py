@@ -1,0 +1,121 @@
+"""IF, WHILE, CALL_ONCE: nodes that run other subgraphs.
+
+    IF         y = then(x ...) if condition else other(x ...)
+    WHILE      y = x; while condition(y): y = body(y)
+    CALL_ONCE  runs a subgraph for its effects on variables, once in the life of the interpreter
+
+Where a subgraph's output shapes follow from its input shapes, the node is prepared like any other and each subgraph
+works in one block of the caller's arena. Where they do not, the node runs while it is prepared, at its turn.
+"""
+
+from minitfl.graph import Tensor
+from minitfl.kernels.copying import copy_results
+from minitfl.op import STATE, Call, Kernel, Scratch, op
+
+
+@Kernel
+def if_else(condition, then, other, memory, count, *arrays):
+    """arrays: `count` inputs, then the outputs. memory: the block that the subgraph works in."""
+    branch = then if condition.reshape(-1)[0] else other
+    for y, value in zip(arrays[count:], branch(*arrays[:count], memory=memory), strict=True):
+        y[...] = value
+
+
+@Kernel
+def while_loop(condition, body, condition_memory, body_memory, *arrays):
+    """arrays: inputs, then as many outputs, which carry the values from turn to turn."""
+    half = len(arrays) // 2
+    values = arrays[half:]
+    for y, x in zip(values, arrays[:half], strict=True):
+        y[...] = x
+    while condition(*values, memory=condition_memory)[0].reshape(-1)[0]:
+        for y, value in zip(values, body(*values, memory=body_memory), strict=True):
+            y[...] = value
+
+
+@Kernel
+def call_once(state, subgraph):
+    """The subgraph is marked before it runs, so that it can't call itself."""
+    if subgraph.index not in state.once:
+        state.once.add(subgraph.index)
+        subgraph()
+
+
+# ---- preparations
+
+
+@op("IF", pure=False)
+def if_(site):
+    condition = site.input(0)
+    site.expect(
+        condition.type == "bool" and condition.size == 1, f"the condition is {condition.type} {condition.shape}"
+    )
+    inputs = tuple(site.input(i) for i in range(1, len(site.inputs)))
+    branches = [_subgraph(site, name) for name in ("then_subgraph_index", "else_subgraph_index")]
+    for branch in branches:
+        _match(site, branch.inputs, inputs, "inputs", branch.index)
+        _match(site, branch.outputs, site.outputs, "outputs", branch.index)
+    plans = [branch.plan(tuple(t.known_shape for t in inputs)) for branch in branches]
+    shapes = plans[0].output_shapes
+    if None not in shapes and shapes == plans[1].output_shapes:
+        outputs = _outputs(site, shapes)
+        memory = Scratch((max(plan.arena_nbytes for plan in plans),), "uint8")
+        return Call(if_else, (condition, *branches, memory, len(inputs), *inputs, *outputs), outputs)
+    chosen = branches[0] if site.value(condition).reshape(-1)[0] else branches[1]
+    return _results(site, chosen.call(*(site.value(t) for t in inputs)))
+
+
+@op("WHILE", pure=False)
+def while_(site):
+    inputs = tuple(site.input(i) for i in range(len(site.inputs)))
+    site.expect(len(site.outputs) == len(inputs), f"{len(inputs)} inputs and {len(site.outputs)} outputs")
+    condition = _subgraph(site, "cond_subgraph_index")
+    body = _subgraph(site, "body_subgraph_index")
+    _match(site, condition.inputs, inputs, "inputs", condition.index)
+    _match(site, body.inputs, inputs, "inputs", body.index)
+    _match(site, body.outputs, inputs, "outputs", body.index)
+    verdict = condition.outputs
+    site.expect(len(verdict) == 1 and verdict[0].type == "bool", f"subgraph {condition.index} does not give one bool")
+    shapes = tuple(t.known_shape for t in inputs)
+    plans = [condition.plan(shapes), body.plan(shapes)]
+    if plans[1].output_shapes == shapes:
+        outputs = _outputs(site, shapes)
+        memory = tuple(Scratch((plan.arena_nbytes,), "uint8") for plan in plans)
+        return Call(while_loop, (condition, body, *memory, *inputs, *outputs), outputs)
+    values = [site.value(t).copy() for t in inputs]
+    while condition.call(*values)[0].reshape(-1)[0]:
+        values = [value.copy() for value in body.call(*values)]
+    return _results(site, values)
+
+
+@op("CALL_ONCE", pure=False)
+def call_once_(site):
+    site.arity(0, 0)
+    subgraph = _subgraph(site, "init_subgraph_index")
+    site.expect(
+        not subgraph.inputs and not subgraph.outputs, f"subgraph {subgraph.index} takes inputs or gives outputs"
+    )
+    return Call(call_once, (STATE, subgraph), ())
+
+
+def _subgraph(site, option):
+    index = getattr(site.options, option)
+    site.expect(0 <= index < site.subgraph_count, f"{option} {index} is not one of the {site.subgraph_count} subgraphs")
+    return site.subgraph(index)
+
+
+def _match(site, theirs: tuple[Tensor, ...], ours: tuple[Tensor, ...], what: str, index: int):
+    site.expect(len(theirs) == len(ours), f"subgraph {index} has {len(theirs)} {what} where the node has {len(ours)}")
+    for a, b in zip(theirs, ours, strict=True):
+        site.expect(
+            a.type == b.type, f"subgraph {index}: tensor '{a.name}' is {a.type}, the node's '{b.name}' is {b.type}"
+        )
+
+
+def _outputs(site, shapes):
+    return tuple(site.output(i).reshaped(shape) for i, shape in enumerate(shapes))
+
+
+def _results(site, arrays):
+    outputs = _outputs(site, [a.shape for a in arrays])
+    return Call(copy_results, (*(a.copy() for a in arrays), *outputs), outputs)

@@ -1,0 +1,225 @@
+"""Rounding, clamping and rescaling: every rule of integer arithmetic that the kernels use, by name.
+
+A stored integer s stands for the real number scale * (s - zero). Going from one scale to another multiplies by a real
+factor; the kernels do so in integers, with the factor written as multiplier * 2**(shift - 31), where
+2**30 <= multiplier < 2**31 (Jacob et al., arXiv:1712.05877, section 2.2).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minitfl.errors import ModelError
+
+INT32_MAX = 2**31 - 1
+INT32_MIN = -(2**31)
+RANGES = {
+    "int2": (-2, 1),
+    "int4": (-8, 7),
+    "uint4": (0, 15),
+    "int8": (-128, 127),
+    "uint8": (0, 255),
+    "int16": (-32768, 32767),
+    "uint16": (0, 65535),
+    "int32": (INT32_MIN, INT32_MAX),
+    "int64": (-(2**63), 2**63 - 1),
+}
+
+
+# ---- numbers of a preparation
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """real as (multiplier, shift): real ~ multiplier * 2**(shift - 31).
+
+    Below 2**-32 it becomes 0, above 2**30 it saturates. It must be finite and not negative.
+    """
+    if not (math.isfinite(real) and real >= 0):
+        raise ModelError(f"a rescaling factor is {real}")
+    if real == 0:
+        return 0, 0
+    fraction, shift = math.frexp(real)
+    multiplier = math.floor(fraction * 2**31 + 0.5)
+    if multiplier == 2**31:
+        multiplier //= 2
+        shift += 1
+    if shift < -31:
+        return 0, 0
+    if shift > 30:
+        return INT32_MAX, 30
+    return multiplier, shift
+
+
+def quantize_multipliers(reals) -> tuple[np.ndarray, np.ndarray]:
+    """quantize_multiplier for each factor: int64 arrays (n,), (n,)."""
+    pairs = [quantize_multiplier(float(real)) for real in np.ravel(reals)]
+    return np.array([p[0] for p in pairs], np.int64), np.array([p[1] for p in pairs], np.int64)
+
+
+def stored_range(type: str) -> tuple[int, int]:
+    """The lowest and highest stored value of an integer type."""
+    return RANGES[type]
+
+
+def float_activation_range(activation: str) -> tuple[float, float]:
+    """The real range that a fused activation clamps to. TANH and SIGN_BIT are not clamps: kernels ignore them."""
+    ranges = {"RELU": (0.0, math.inf), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
+    return ranges.get(activation, (-math.inf, math.inf))
+
+
+def activation_range(activation: str, type: str, scale: float, zero: int) -> tuple[int, int]:
+    """The stored range that a fused activation clamps to, within the type's own range."""
+    low, high = stored_range(type)
+    real_low, real_high = float_activation_range(activation)
+    if real_low != -math.inf:
+        low = max(low, quantize_one(real_low, scale, zero))
+    if real_high != math.inf:
+        high = min(high, quantize_one(real_high, scale, zero))
+    return low, high
+
+
+def quantize_one(real: float, scale: float, zero: int) -> int:
+    """zero + real / scale, divided in float32 and rounded half away from zero."""
+    quotient = float(np.float32(real) / np.float32(scale))
+    if not math.isfinite(quotient):
+        raise ModelError(f"{real} can't be stored with scale {scale}")
+    return int(zero) + math.floor(abs(quotient) + 0.5) * (-1 if quotient < 0 else 1)
+
+
+def power_of_two(scale: float) -> int | None:
+    """n where scale is 2**n, give or take 0.07 %; None elsewhere."""
+    if not scale > 0:
+        return None
+    power = np.log(np.float32(scale)) * (np.float32(1) / np.log(np.float32(2)))
+    return int(np.rint(power)) if abs(power - np.rint(power)) < 1e-3 else None
+
+
+# ---- rules for arrays of integers
+
+
+def rescale(total, multiplier, shift):
+    """total * multiplier * 2**(shift - 31), rounded once, half up. int64 in, int64 out; |total| < 2**31.
+
+    The rule of the reference kernels: one product, one rounding constant, one shift. multiplier and shift broadcast.
+    """
+    right = 31 - np.asarray(shift, np.int64)
+    half = np.left_shift(np.int64(1), right - 1)
+    return np.right_shift(np.asarray(total, np.int64) * multiplier + half, right)
+
+
+def rescale_wide(total, multiplier, shift):
+    """rescale for 48-bit totals (int16 activations with int64 sums): the multiplier is first cut to 15 bits."""
+    multiplier = np.asarray(multiplier, np.int64)
+    reduced = np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
+    right = 15 - np.asarray(shift, np.int64)
+    half = np.left_shift(np.int64(1), right - 1)
+    return np.right_shift(np.asarray(total, np.int64) * reduced + half, right)
+
+
+def high_mul(a, b):
+    """The high half of 2 * a * b for int32 numbers, rounded half away from zero; -2**31 times itself saturates.
+
+    gemmlowp's SaturatingRoundingDoublingHighMul.
+    """
+    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    total = product + nudge
+    # C++ division truncates
+    result = np.where(total >= 0, total >> 31, -((-total) >> 31))
+    return np.minimum(result, INT32_MAX)
+
+
+def high_mul_int16(a, b):
+    """high_mul for int16 numbers: a * b / 2**15, rounded half away from zero; -2**15 times itself saturates."""
+    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    return np.minimum(np.sign(product) * ((np.abs(product) + (1 << 14)) >> 15), 32767)
+
+
+def rounding_shift(x, exponent):
+    """x / 2**exponent, rounded half away from zero; exponent >= 0. gemmlowp's RoundingDivideByPOT."""
+    x = np.asarray(x, np.int64)
+    exponent = np.asarray(exponent, np.int64)
+    mask = np.left_shift(np.int64(1), exponent) - 1
+    threshold = (mask >> 1) + (x < 0)
+    return np.right_shift(x, exponent) + ((x & mask) > threshold)
+
+
+def rescale_twice(total, multiplier, shift):
+    """total * multiplier * 2**(shift - 31), rounded twice: a high_mul, then a rounding_shift."""
+    shift = np.asarray(shift, np.int64)
+    return rounding_shift(
+        high_mul(np.left_shift(np.asarray(total, np.int64), np.maximum(shift, 0)), multiplier), np.maximum(-shift, 0)
+    )
+
+
+def wrap_int32(x):
+    """x modulo 2**32 as a signed number: what an int32 variable of C++ holds."""
+    return np.asarray(x, np.int64).astype(np.int32).astype(np.int64)
+
+
+def round_away(x):
+    """Reals rounded to whole numbers, half away from zero; the type stays. C's round()."""
+    x = np.asarray(x)
+    return np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x) if x.dtype != np.float32 else _round_away_float32(x)
+
+
+def _round_away_float32(x):
+    # 0.49999997 + 0.5 is 1.0 in float32: add in float64, where it is exact
+    return np.copysign(np.floor(np.abs(x.astype(np.float64)) + 0.5), x).astype(np.float32)
+
+
+def bfloat16_to_float32(bits):
+    """The float32 numbers of bfloat16 bits (uint16), exactly."""
+    return (np.asarray(bits, np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def float32_to_bfloat16(x):
+    """float32 numbers as bfloat16 bits (uint16), rounded to nearest, ties to even; NaN stays NaN."""
+    bits = np.asarray(x, np.float32).view(np.uint32)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+    return np.where(np.isnan(x), (bits >> np.uint32(16)) | np.uint32(0x40), rounded).astype(np.uint16)
+
+
+# ---- exact sums of products
+
+
+def exact_matmul(x, x_zero, w, w_zero):
+    """(x - x_zero) @ (w - w_zero) for stored integers, exactly, as int64. x (..., depth), w (depth, units).
+
+    Goes through the floating-point matrix product, which is exact while every partial sum stays below 2**24 (float32)
+    or 2**53 (float64). Depths are cut into blocks where float32 would not be exact.
+    """
+    depth = w.shape[-2]
+    x_most = _magnitude(x, x_zero)
+    w_most = _magnitude(w, w_zero)
+    block = (2**24 - 1) // max(x_most * w_most, 1)
+    if block >= min(depth, 64):
+        x32 = np.subtract(x, x_zero, dtype=np.float32, casting="unsafe")
+        w32 = np.subtract(w, w_zero, dtype=np.float32, casting="unsafe")
+        if block >= depth:
+            return np.matmul(x32, w32).astype(np.int64)
+        total = np.zeros(np.broadcast_shapes(x.shape[:-2], w.shape[:-2]) + (x.shape[-2], w.shape[-1]), np.int64)
+        for start in range(0, depth, block):
+            part = np.matmul(x32[..., start : start + block], w32[..., start : start + block, :])
+            np.add(total, part, out=total, casting="unsafe")
+        return total
+    if depth * x_most * w_most >= 2**53:
+        return np.matmul(x.astype(np.int64) - x_zero, w.astype(np.int64) - w_zero)
+    x64 = np.subtract(x, x_zero, dtype=np.float64, casting="unsafe")
+    w64 = np.subtract(w, w_zero, dtype=np.float64, casting="unsafe")
+    return np.matmul(x64, w64).astype(np.int64)
+
+
+def _magnitude(x, zero) -> int:
+    """A bound on |x - zero| from the type alone for 8 bits, from the contents for wider types."""
+    if x.size == 0:
+        return 0
+    if x.dtype.itemsize == 1:
+        info = np.iinfo(x.dtype)
+        low, high = int(info.min), int(info.max)
+    else:
+        low, high = int(x.min()), int(x.max())
+    zeros = np.asarray(zero)
+    return max(high - int(zeros.min()), int(zeros.max()) - low)

@@ -1,0 +1,33 @@
+"""Which family file holds which operator. Data only: a family is imported when one of its operators is first met."""
+
+FAMILIES = {
+    "arithmetic": "ADD SUB MUL DIV FLOOR_DIV FLOOR_MOD POW SQUARED_DIFFERENCE MAXIMUM MINIMUM ATAN2",
+    "compare": "EQUAL NOT_EQUAL LESS LESS_EQUAL GREATER GREATER_EQUAL LOGICAL_AND LOGICAL_OR LOGICAL_NOT",
+    "unary": "ABS NEG SQRT RSQRT SQUARE EXP LOG SIN COS CEIL FLOOR ROUND SIGN",
+    "activation": "RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 LEAKY_RELU PRELU ELU HARD_SWISH GELU TANH LOGISTIC",
+    "softmax": "SOFTMAX LOG_SOFTMAX",
+    "dense": "FULLY_CONNECTED",
+    "matmul": "BATCH_MATMUL",
+    "conv": "CONV_2D",
+    "depthwise": "DEPTHWISE_CONV_2D",
+    "transpose_conv": "TRANSPOSE_CONV",
+    "pool": "AVERAGE_POOL_2D MAX_POOL_2D L2_POOL_2D",
+    "reduce": "MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_PROD REDUCE_ANY REDUCE_ALL",
+    "normalise": "L2_NORMALIZATION LOCAL_RESPONSE_NORMALIZATION",
+    "layout": "RESHAPE SQUEEZE EXPAND_DIMS TRANSPOSE SPACE_TO_DEPTH DEPTH_TO_SPACE SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND",
+    "pad": "PAD PADV2 MIRROR_PAD",
+    "join": "CONCATENATION SPLIT SPLIT_V PACK UNPACK TILE BROADCAST_TO BROADCAST_ARGS",
+    "index_ops": "GATHER GATHER_ND SCATTER_ND WHERE SELECT SELECT_V2 ONE_HOT",
+    "slice": "SLICE STRIDED_SLICE",
+    "order": "ARG_MAX ARG_MIN TOPK_V2",
+    "shape": "SHAPE RANK RANGE FILL ZEROS_LIKE",
+    "convert": "CAST QUANTIZE DEQUANTIZE",
+    "resize": "RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR",
+    "lstm": "LSTM UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "svdf": "SVDF",
+    "control": "IF WHILE CALL_ONCE",
+    "resource": "VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE",
+    "detection": "TFLite_Detection_PostProcess",
+}
+
+FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names.split()}

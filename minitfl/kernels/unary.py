@@ -1,0 +1,301 @@
+"""Functions of one number, element by element; y has the shape and type of x.
+
+              real numbers                     8 bits            quantized int16
+    ABS       float32 int16 int32              int8: table       absolute_int
+    NEG       float32 float16 bfloat16 int32   int8, int16: what is stored is negated
+              int64
+    SQRT      float32                          int8: table       square_root_int
+    RSQRT     float32                          int8: table       513-entry table
+    SQUARE    float32
+    EXP LOG   float32                          int8: table       513-entry table
+    SIN COS   float32 float16
+    CEIL      float32
+    FLOOR     float32 float16 bfloat16
+    ROUND     float32 float16 bfloat16
+    SIGN      float32 float64 int32
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minitfl.errors import ModelError
+from minitfl.graph import Tensor
+from minitfl.kernels.broadcast import bfloat16_form, blocks, refused, workspace
+from minitfl.kernels.fixedmath import inverse_square_root
+from minitfl.kernels.fixedpoint import quantize_multiplier, rescale, stored_range
+from minitfl.kernels.tables import (
+    interpolate_from,
+    lookup,
+    lookup_from,
+    rounded,
+    stored_values,
+    table16,
+    table_of,
+    tabulated,
+)
+from minitfl.op import Call, Kernel, Site, op
+
+# ---- kernels
+
+
+@Kernel
+def absolute(x, y):
+    np.abs(x, out=y)
+
+
+@Kernel
+def absolute_int(x, zero, factor, y_zero, low, high, y):
+    """y = |x| on stored numbers; factor: (multiplier, shift) of x_scale / y_scale, None where they are equal."""
+    for y, x in blocks(y, x):
+        y[...] = _absolute(x, zero, factor, y_zero, low, high)
+
+
+def _absolute(x, zero, factor, y_zero, low, high):
+    size = np.abs(x.astype(np.int64) - zero)
+    return np.clip((size if factor is None else rescale(size, *factor)) + y_zero, low, high)
+
+
+@Kernel
+def negative(x, y):
+    np.negative(x, out=y)
+
+
+@Kernel
+def flip_sign(x, y):
+    """y = -x for the bits of bfloat16."""
+    np.bitwise_xor(x, np.uint16(0x8000), out=y)
+
+
+@Kernel
+def square_root(x, y):
+    np.sqrt(x, out=y)
+
+
+@Kernel
+def square_root_int(x, zero, scale, y_zero, y_scale, low, high, y):
+    """y = sqrt(x) on stored numbers, computed in float32 and cut off to a whole number."""
+    if x.size and x.min() < zero:
+        raise ModelError(f"Sqrt is only defined for non-negative values, got {x.min()} with zero point {zero}")
+    for y, x in blocks(y, x):
+        y[...] = _square_root(x, zero, scale, y_zero, y_scale, low, high)
+
+
+def _square_root(x, zero, scale, y_zero, y_scale, low, high):
+    real = np.sqrt(np.float32(scale) * (x.astype(np.int32) - zero).astype(np.float32))
+    return np.clip(np.trunc(real / np.float32(y_scale)).astype(np.float64) + y_zero, low, high)
+
+
+@Kernel
+def inverse_root(x, y):
+    """y = 1 / sqrt(x)"""
+    np.sqrt(x, out=y)
+    np.divide(y.dtype.type(1), y, out=y)
+
+
+@Kernel
+def square(x, y):
+    np.multiply(x, x, out=y)
+
+
+@Kernel
+def exponential(x, y):
+    np.exp(x, out=y)
+
+
+@Kernel
+def logarithm(x, y):
+    np.log(x, out=y)
+
+
+@Kernel
+def sine(x, y):
+    np.sin(x, out=y)
+
+
+@Kernel
+def cosine(x, y):
+    np.cos(x, out=y)
+
+
+@Kernel
+def ceiling(x, y):
+    np.ceil(x, out=y)
+
+
+@Kernel
+def floor(x, y):
+    np.floor(x, out=y)
+
+
+@Kernel
+def round_even(x, y):
+    """The nearest whole number; from the middle, the even one."""
+    np.rint(x, out=y)
+
+
+@Kernel
+def sign(x, y):
+    """-1, 0 or 1; NaN stays."""
+    np.sign(x, out=y)
+
+
+# ---- preparations
+
+
+def _one(site: Site) -> tuple[Tensor, Tensor]:
+    """Input and output, of one type and shape."""
+    site.arity(1, 1)
+    x, y = site.input(0), site.output(0)
+    site.expect(x.type == y.type, f"input of type {x.type}, output of type {y.type}")
+    return x, y.reshaped(x.known_shape)
+
+
+def _float_only(site: Site, kernel: Kernel, types: str = "float32") -> Call:
+    x, y = _one(site)
+    if x.type not in types.split():
+        site.unsupported(f"type {x.type}")
+    return Call(bfloat16_form(kernel) if x.type == "bfloat16" else kernel, (x, y), (y,))
+
+
+def _check_int16(site: Site, x: Tensor, y: Tensor) -> None:
+    for t in (x, y):
+        site.expect(t.type != "int16" or t.zero == 0, f"zero point {t.zero} of an int16 tensor, 0 is expected")
+
+
+@op("ABS", max_version=5)
+def abs_op(site: Site) -> Call:
+    x, y = _one(site)
+    if x.type in ("float32", "int32") or (x.type == "int16" and x.quantization is None):
+        return Call(absolute, (x, y), (y,))
+    if x.type not in ("int8", "int16"):
+        site.unsupported(f"type {x.type}")
+    _check_int16(site, x, y)
+    with np.errstate(all="ignore"):
+        ratio = float(np.float32(x.scale) / np.float32(y.scale))
+    numbers = (x.zero, None if ratio == 1 else quantize_multiplier(ratio), y.zero, *stored_range(y.type))
+    if x.type == "int8":
+        return _by_table(x, _absolute(stored_values(x.type), *numbers), y)
+    return Call(absolute_int, (x, *numbers, y), (y,), workspace=workspace(y))
+
+
+def _by_table(x: Tensor, values: np.ndarray, y: Tensor) -> Call:
+    return Call(lookup, (x, table_of(values, y.type), y), (y,), workspace=workspace(y, nbytes=2, arrays=2))
+
+
+@op("NEG", max_version=1)
+def neg(site: Site) -> Call:
+    x, y = _one(site)
+    if x.type == "bfloat16":
+        return Call(flip_sign, (x, y), (y,))
+    if x.type not in ("float32", "float16", "int8", "int16", "int32", "int64"):
+        return refused(y, f"NEG of type {x.type}")
+    return Call(negative, (x, y), (y,))
+
+
+@op("SQRT", max_version=2)
+def sqrt(site: Site) -> Call:
+    x, y = _one(site)
+    if x.type == "float32":
+        return Call(square_root, (x, y), (y,))
+    if x.type not in ("int8", "int16"):
+        site.unsupported(f"type {x.type}")
+    _check_int16(site, x, y)
+    numbers = (x.zero, x.scale, y.zero, y.scale, *stored_range(y.type))
+    if x.type == "int8":
+        table = table_of(_square_root(np.maximum(stored_values(x.type), x.zero), *numbers), y.type)
+        return Call(lookup_from, (x, x.zero, "Sqrt is only defined for non-negative values", table, y), (y,))
+    return Call(square_root_int, (x, *numbers, y), (y,), workspace=workspace(y))
+
+
+@op("RSQRT", max_version=3)
+def rsqrt(site: Site) -> Call:
+    x, y = _one(site)
+    if x.type == "float32":
+        return Call(inverse_root, (x, y), (y,))
+    if x.type not in ("int8", "int16"):
+        site.unsupported(f"type {x.type}")
+    _check_int16(site, x, y)
+    message = "Rsqrt is only defined for positive values"
+    if x.type == "int16":
+        most = np.float32(32767) * np.float32(y.scale)
+        table = table16(lambda v: np.where(v > 0, np.float32(1) / np.sqrt(v), most), x.scale, 0, y.scale, 0)
+        return Call(interpolate_from, (x, 0, message, table, y), (y,), workspace=workspace(y))
+    real = float(np.sqrt(np.float32(x.scale)) * np.float32(y.scale))
+    site.expect(real > 0, f"scales {x.scale} -> {y.scale}")
+    multiplier, shift = quantize_multiplier(1 / real)
+    distances = stored_values(x.type) - x.zero
+    values = np.full(256, 127)
+    for place in np.flatnonzero(distances > 0):
+        values[place] = _inverse_root_int(int(distances[place]), multiplier, shift) + y.zero
+    return Call(lookup_from, (x, x.zero, message, table_of(values, y.type), y), (y,))
+
+
+def _inverse_root_int(x: int, multiplier: int, shift: int) -> int:
+    """multiplier * 2**(shift - 31) / sqrt(x), by way of 1 / sqrt(x) with 20 fractional bits."""
+    bits = 20
+    mantissa, exponent = inverse_square_root(x)
+    root = int(rescale(1, mantissa, exponent + bits))
+    right = 31 - shift + bits
+    return (root * multiplier + (1 << (right - 1))) >> right
+
+
+@op("SQUARE", max_version=1)
+def square_op(site: Site) -> Call:
+    return _float_only(site, square)
+
+
+@op("EXP", max_version=2)
+def exp(site: Site) -> Call:
+    x, y = _one(site)
+    if x.type == "float32":
+        return Call(exponential, (x, y), (y,))
+    if x.type not in ("int8", "int16"):
+        return refused(y, f"EXP of type {x.type}")
+    _check_int16(site, x, y)
+    return tabulated(site, rounded(np.exp), x, y)
+
+
+@op("LOG", max_version=2)
+def log(site: Site) -> Call:
+    x, y = _one(site)
+    if x.type == "float32":
+        return Call(logarithm, (x, y), (y,))
+    if x.type not in ("int8", "int16"):
+        site.unsupported(f"type {x.type}")
+    _check_int16(site, x, y)
+    least = np.float32(stored_range(y.type)[0] - y.zero) * np.float32(y.scale)
+    return tabulated(site, lambda v: np.where(v > 0, rounded(np.log)(v), least), x, y)
+
+
+@op("SIN", max_version=2)
+def sin(site: Site) -> Call:
+    return _float_only(site, sine, "float32 float16")
+
+
+@op("COS", max_version=2)
+def cos(site: Site) -> Call:
+    return _float_only(site, cosine, "float32 float16")
+
+
+@op("CEIL", max_version=1)
+def ceil(site: Site) -> Call:
+    return _float_only(site, ceiling)
+
+
+@op("FLOOR", max_version=1)
+def floor_op(site: Site) -> Call:
+    return _float_only(site, floor, "float32 float16 bfloat16")
+
+
+@op("ROUND", max_version=1)
+def round_op(site: Site) -> Call:
+    return _float_only(site, round_even, "float32 float16 bfloat16")
+
+
+@op("SIGN", max_version=2)
+def sign_op(site: Site) -> Call:
+    x, y = _one(site)
+    if x.type not in ("float32", "float64", "int32"):
+        return refused(y, f"SIGN of type {x.type}")
+    return Call(sign, (x, y), (y,))

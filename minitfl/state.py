@@ -1,0 +1,33 @@
+"""What an interpreter remembers beside its tensors: resource variables, shared by all its subgraphs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minitfl.errors import ModelError
+
+
+class State:
+    """Resource variables by handle, "container/name". Kept over resize, allocate and reset_all_variables()."""
+
+    def __init__(self) -> None:
+        self.variables: dict[str, np.ndarray] = {}
+        self.once: set[int] = set()  # subgraphs that CALL_ONCE has run
+
+    def read(self, handle: str) -> np.ndarray:
+        if handle not in self.variables:
+            raise ModelError(f"variable {handle!r} is read before anything was assigned to it")
+        return self.variables[handle]
+
+    def assign(self, handle: str, value: np.ndarray) -> None:
+        self.variables[handle] = np.array(value)
+
+    def get(self) -> dict[str, Any]:
+        """A copy, as plain data."""
+        return {"variables": {k: v.copy() for k, v in self.variables.items()}, "once": set(self.once)}
+
+    def set(self, data: dict[str, Any]) -> None:
+        self.variables = {k: v.copy() for k, v in data["variables"].items()}
+        self.once = set(data["once"])
