@@ -153,7 +153,9 @@ def metadata():
             builder.PrependUOffsetTRelative(offset)
         return builder.EndVector()
 
-    normalization = table((0, builder.CreateNumpyVector(np.float32([0]))), (1, builder.CreateNumpyVector(np.float32([255]))))
+    normalization = table(
+        (0, builder.CreateNumpyVector(np.float32([0]))), (1, builder.CreateNumpyVector(np.float32([255])))
+    )
     unit = table((0, 1, 1), (1, normalization))
     image = table((0, builder.CreateString("picture")), (4, tables(unit)))
     labels = table((0, builder.CreateString("labels.txt")), (2, 2, 1))
@@ -188,9 +190,11 @@ def main(folder):
     np.save(folder / "digit.npy", held_out[0][0])
     (folder / "digits.tflite").write_bytes(content)
     print(f"{len(content)} bytes")
-    for name, part in (("selection", selection),):  # TRY
+    for name, part in (("selection", selection), ("held out", held_out)):
         official = accuracy(tf.lite.Interpreter(model_content=content), *part)
-        print(f"{name}: accuracy {official:.4f} official, {accuracy(Interpreter(model_content=content), *part):.4f} minitfl")
+        print(
+            f"{name}: accuracy {official:.4f} official, {accuracy(Interpreter(model_content=content), *part):.4f} minitfl"
+        )
 
 
 if __name__ == "__main__":

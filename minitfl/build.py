@@ -277,10 +277,14 @@ def _option(field: Field, value):
     if field.kind == "vector":
         if field.type == "uint8":
             return bytes(value)
-        return [_number(field.enum, v) if field.enum else v for v in np.asarray(value).ravel().tolist()]
+        return [_option_number(field, element) for element in value]
+    return value if field.kind == "string" else _option_number(field, value)
+
+
+def _option_number(field, value):
     if field.enum:
         return _number(field.enum, value)
-    return value.__index__() if isinstance(value, Subgraph) else value
+    return value.index if isinstance(value, Subgraph) else value
 
 
 def _type_of(array: np.ndarray) -> str:

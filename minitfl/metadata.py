@@ -4,8 +4,9 @@ Packed files are a zip archive at the end of the file. Which of them holds the l
 metadata entry TFLITE_METADATA, a flatbuffer of its own (metadata_schema.fbs of tflite-support):
 
     ModelMetadata     3 subgraph_metadata, 6 associated_files
-    SubGraphMetadata  3 output_tensor_metadata, 4 associated_files
-    TensorMetadata    6 associated_files
+    SubGraphMetadata  2 input_tensor_metadata, 3 output_tensor_metadata, 4 associated_files
+    TensorMetadata    4 process_units, 6 associated_files
+    ProcessUnit       0 kind of options (1: normalisation), 1 the options: 0 mean, 1 std
     AssociatedFile    0 name, 2 type (2: labels of an axis, 3: labels of values)
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 
 ENTRY = "TFLITE_METADATA"
 _LABEL_TYPES = (2, 3)
+_NORMALISATION = 1
 _MOST_LABEL_NBYTES = 1 << 26
 
 
@@ -85,6 +87,21 @@ def label_files(data: bytes) -> list[str]:
         return []
 
 
+def normalisation(data: bytes) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """(mean, std) that TFLITE_METADATA gives for the first input: x = (pixel - mean) / std. None if it has none."""
+    try:
+        inputs = [t for s in _tables(data, _follow(data, 0), 3) for t in _tables(data, s, 2)]
+        for unit in _tables(data, inputs[0], 4) if inputs else ():
+            place = _place(data, unit, 1)
+            if _byte(data, unit, 0) == _NORMALISATION and place:
+                options = _follow(data, place)
+                mean, std = (_floats(data, options, slot) for slot in (0, 1))
+                return (mean, std) if mean and std else None
+    except struct.error:
+        pass
+    return None
+
+
 # ---- reading a flatbuffer; struct.error where it leads outside
 
 
@@ -113,6 +130,14 @@ def _tables(data: bytes, table: int, slot: int) -> Iterator[int]:
 def _byte(data: bytes, table: int, slot: int) -> int:
     place = _place(data, table, slot)
     return struct.unpack_from("<B", data, place)[0] if place else 0
+
+
+def _floats(data: bytes, table: int, slot: int) -> tuple[float, ...]:
+    place = _place(data, table, slot)
+    if not place:
+        return ()
+    start = _follow(data, place)
+    return struct.unpack_from(f"<{struct.unpack_from('<I', data, start)[0]}f", data, start + 4)
 
 
 def _string(data: bytes, table: int, slot: int) -> str:

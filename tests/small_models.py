@@ -103,12 +103,11 @@ def strings():
 
 @cache
 def string_scalar():
-    """y (1,) = x (), reshaped: a string without axes."""
+    """y () = x (), a string without axes, compared with itself."""
     m = Model()
     x = m.input((), "string", name="input")
-    i = m.input((1,), "int64", name="indices")
-    y = m.tensor((1,), "string", name="output")
-    m.op("GATHER", [x, i], [y], axis=0)
+    y = m.tensor((), "bool", name="output")
+    m.op("EQUAL", [x, x], [y])
     m.output(y)
     return m.content()
 
@@ -174,39 +173,43 @@ def bfloat16():
 
 
 @cache
-def running_sum():
-    """hidden' = y = x + hidden, by RNN with weights of one: a variable tensor that adds up."""
+def remembering():
+    """y = x + the x of the run before, by SVDF with two steps of memory: its state is a variable tensor."""
     m = Model()
     x = m.input((1, 2), name="x")
-    one = m.constant(np.eye(2, dtype=np.float32), name="w")
-    again = m.constant(np.eye(2, dtype=np.float32), name="r")
-    bias = m.constant(np.zeros(2, np.float32), name="b")
-    hidden = m.variable((1, 2), name="hidden")
+    feature = m.constant(np.eye(2, dtype=np.float32), name="feature")
+    time = m.constant(np.ones((2, 2), np.float32), name="time")
+    state = m.variable((1, 4), name="state")
     y = m.tensor((1, 2), name="y")
-    m.op("RNN", [x, one, again, bias, hidden], [y], fused_activation_function="NONE")
+    m.op("SVDF", [x, feature, time, None, state], [y], rank=1, fused_activation_function="NONE")
     m.output(y)
     return m.content()
 
 
 @cache
 def counter():
-    """y () = the resource variable 'n' + x (), assigned back to it: call(x) adds up, read() tells."""
+    """The resource variable 'n': start(x) sets it, call(x) adds x to it, read() tells."""
     m = Model()
-    for key in ("call", "read"):
-        s = m if key == "call" else m.subgraph(key)
-        handle = s.tensor((), "resource", name=f"{key}_handle")
-        s.op("VAR_HANDLE", [], [handle], shared_name="n", container="")
-        before = s.tensor((), name=f"{key}_before")
-        if key == "call":
-            x = s.input((), name="x")
-            y = s.tensor((), name="y")
-            s.op("READ_VARIABLE", [handle], [before])
-            s.op("ADD", [before, x], [y])
-            s.op("ASSIGN_VARIABLE", [handle, y], [])
-            s.output(y)
-            m.signature("call", {"x": x}, {"y": y})
-        else:
-            s.op("READ_VARIABLE", [handle], [before])
-            s.output(before)
-            m.signature("read", {}, {"n": before}, subgraph=s)
+
+    def handle(s, key):
+        h = s.tensor((), "resource", name=f"{key}_handle")
+        s.op("VAR_HANDLE", [], [h], shared_name="n", container="")
+        return h
+
+    n = handle(m, "call")
+    x, before, y = m.input((), name="x"), m.tensor((), name="before"), m.tensor((), name="y")
+    m.op("READ_VARIABLE", [n], [before])
+    m.op("ADD", [before, x], [y])
+    m.op("ASSIGN_VARIABLE", [n, y], [])
+    m.output(y)
+    m.signature("call", {"x": x}, {"y": y})
+    s = m.subgraph("read")
+    n, now = handle(s, "read"), s.tensor((), name="now")
+    s.op("READ_VARIABLE", [n], [now])
+    s.output(now)
+    m.signature("read", {}, {"n": now}, subgraph=s)
+    s = m.subgraph("start")
+    x = s.input((), name="x")
+    s.op("ASSIGN_VARIABLE", [handle(s, "start"), x], [])
+    m.signature("start", {"x": x}, {}, subgraph=s)
     return m.content()

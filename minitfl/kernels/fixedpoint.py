@@ -119,39 +119,43 @@ def rescale_wide(total, multiplier, shift):
 
 
 def high_mul(a, b):
-    """The high half of 2 * a * b for int32 numbers, rounded half away from zero; -2**31 times itself saturates.
+    """The high half of 2 * a * b for int32 numbers, rounded half up; -2**31 times itself saturates.
 
-    gemmlowp's SaturatingRoundingDoublingHighMul.
+    gemmlowp's SaturatingRoundingDoublingHighMul: its nudge and truncating division come to the same.
     """
     product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
-    nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
-    total = product + nudge
-    # C++ division truncates
-    result = np.where(total >= 0, total >> 31, -((-total) >> 31))
-    return np.minimum(result, INT32_MAX)
+    product += 1 << 30
+    product >>= 31
+    return np.minimum(product, INT32_MAX)
 
 
 def high_mul_int16(a, b):
-    """high_mul for int16 numbers: a * b / 2**15, rounded half away from zero; -2**15 times itself saturates."""
+    """high_mul for int16 numbers: a * b / 2**15, rounded half up; -2**15 times itself saturates."""
     product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
-    return np.minimum(np.sign(product) * ((np.abs(product) + (1 << 14)) >> 15), 32767)
+    return np.minimum((product + (1 << 14)) >> 15, 32767)
 
 
 def rounding_shift(x, exponent):
-    """x / 2**exponent, rounded half away from zero; exponent >= 0. gemmlowp's RoundingDivideByPOT."""
+    """x / 2**exponent, rounded half away from zero; 0 <= exponent < 63. gemmlowp's RoundingDivideByPOT."""
     x = np.asarray(x, np.int64)
-    exponent = np.asarray(exponent, np.int64)
-    mask = np.left_shift(np.int64(1), exponent) - 1
-    threshold = (mask >> 1) + (x < 0)
-    return np.right_shift(x, exponent) + ((x & mask) > threshold)
+    half = np.left_shift(np.int64(1), np.asarray(exponent, np.int64)) >> 1
+    if not half.any():
+        return x
+    down = x >> 63 if half.all() else (x >> 63) * (half > 0)  # a shift by 0 rounds nothing
+    return np.right_shift(x + (half + down), exponent)
 
 
 def rescale_twice(total, multiplier, shift):
-    """total * multiplier * 2**(shift - 31), rounded twice: a high_mul, then a rounding_shift."""
+    """total * multiplier * 2**(shift - 31), rounded twice: a high_mul, then a rounding_shift. multiplier >= 0.
+
+    The rule of the element-wise reference kernels.
+    """
     shift = np.asarray(shift, np.int64)
-    return rounding_shift(
-        high_mul(np.left_shift(np.asarray(total, np.int64), np.maximum(shift, 0)), multiplier), np.maximum(-shift, 0)
-    )
+    left = np.maximum(shift, 0)
+    product = np.asarray(total, np.int64) * (multiplier * np.left_shift(np.int64(1), left))
+    product += 1 << 30
+    product >>= 31
+    return rounding_shift(product, np.maximum(-shift, 0))
 
 
 def wrap_int32(x):

@@ -15,7 +15,7 @@ import numpy as np
 from minitfl.schema.reader import SchemaError
 
 MAX_DEPTH = 64
-MAX_WORK = 1 << 20  # values made and characters copied, besides as many as the data has bytes
+MAX_WORK = 1 << 16  # values made and characters copied, besides as many as the data has bytes
 
 _NULL, _INT, _UINT, _FLOAT, _KEY, _STRING, _INT_AT, _UINT_AT, _FLOAT_AT, _MAP, _VECTOR = range(11)
 _BLOB, _BOOL = 25, 26
@@ -200,9 +200,8 @@ def _write_vector(out, items):
 
 def _write_map(out, value):
     """Readers look keys up by halving, so they are sorted, as bytes."""
-    entries = sorted(
-        ((key.encode("utf-8", "surrogateescape"), element) for key, element in value.items()), key=lambda e: e[0]
-    )
+    entries = [(key.encode("utf-8", "surrogateescape"), element) for key, element in value.items()]
+    entries.sort(key=lambda entry: entry[0])
     items = [_write(out, element) for _, element in entries]
     places = []
     for key, _ in entries:

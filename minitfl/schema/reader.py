@@ -55,7 +55,7 @@ class _File:
         self.size = len(self.view)
         self.array = np.frombuffer(self.view, np.uint8) if self.size else np.zeros(0, np.uint8)
         self.array.flags.writeable = False
-        self.vtables: dict[tuple[int, str], tuple[int, ...]] = {}
+        self.vtables: dict[tuple[int, str], tuple[tuple[int, ...], int, list[int]]] = {}
 
     def fail(self, spec: Spec, field: Field | None, position: int, what: str):
         place = spec.name if field is None else f"{spec.name}.{field.name}"
@@ -66,36 +66,49 @@ class _File:
         if not 0 <= position <= self.size - 4:
             self.fail(spec, None, position, "the table starts outside the file")
         start = position - _I32(self.view, position)[0]
-        places = self.vtables.get((start, spec.name))
-        if places is None:
-            places = self.vtables[start, spec.name] = self._vtable(position, start, spec)
-        if position + places[-1] > self.size:
-            for field in spec.fields:
-                if position + places[field.slot] + _stored_size(field) > self.size:
-                    self.fail(spec, field, position + places[field.slot], "the field ends outside the file")
+        known = self.vtables.get((start, spec.name))
+        if known is None:
+            known = self.vtables[start, spec.name] = self._vtable(position, start, spec)
+        places, end, aligned = known
+        if position + end > self.size or position % 8 not in aligned:
+            self._fail_places(position, spec, places)
         return places
 
+    def _fail_places(self, position, spec, places):
+        for field in spec.fields:
+            place, nbytes = position + places[field.slot], _stored_nbytes(field)
+            if place > position and place + nbytes > self.size:
+                self.fail(spec, field, place, "the field ends outside the file")
+            if place > position and place % nbytes:
+                self.fail(spec, field, place, f"the field does not start at a multiple of its {nbytes} bytes")
+        self.fail(spec, None, position, "a table starts at a multiple of 4 bytes")
+
     def _vtable(self, position, start, spec):
-        """places() of one vtable, and at the end how far from the table's start its last field ends."""
-        if not 0 <= start <= self.size - 4:
+        """places() of one vtable; how far from the table's start its last field ends; where a table may start, modulo
+        8, for all its fields to be at multiples of their sizes. It is the same for all tables of a kind."""
+        if not 0 <= start <= self.size - 4 or start % 2:
             self.fail(spec, None, position, f"its vtable would start at byte {start}")
         size = _U16(self.view, start)[0]
-        if size < 4 or size % 2 or start + size > self.size:
+        if size % 2 or start + size > self.size:
             self.fail(spec, None, position, f"its vtable at byte {start} has the impossible size {size}")
-        slots = min(size // 2 - 2, spec.slots)
+        slots = max(0, min(size // 2 - 2, spec.slots))
         places = struct.unpack_from(f"<{slots}H", self.view, start + 4) + (0,) * (spec.slots - slots)
-        ends = [places[field.slot] + _stored_size(field) for field in spec.fields if places[field.slot]]
-        return (*places, max(ends, default=4))
+        stored = [(places[field.slot], _stored_nbytes(field)) for field in spec.fields if places[field.slot]]
+        end = max((place + nbytes for place, nbytes in stored), default=4)
+        aligned = [at for at in (0, 4) if all((at + place) % nbytes == 0 for place, nbytes in stored)]
+        return places, end, aligned
 
-    def follow(self, place: int, spec: Spec, field: Field) -> int:
+    def follow(self, place: int, spec: Spec, field: Field, least: int = 1) -> int:
         """The position that the distance stored at `place` leads to; at least 4 bytes follow it."""
         distance = _U32(self.view, place)[0]
-        if not 0 < distance < _MAX_DISTANCE or place + distance > self.size - 4:
+        if not least <= distance < _MAX_DISTANCE or place + distance > self.size - 4:
             self.fail(spec, field, place, f"the distance {distance} leads outside the file")
         return place + distance
 
     def count(self, start: int, itemsize: int, spec: Spec, field: Field) -> int:
         """The number of elements of the vector at `start`, all of which lie in the file."""
+        if start % 4:
+            self.fail(spec, field, start, "a vector starts at a multiple of 4 bytes")
         count = _U32(self.view, start)[0]
         if start + 4 + count * itemsize > self.size:
             self.fail(spec, field, start, f"{count} elements of {itemsize} bytes end outside the file")
@@ -118,7 +131,7 @@ class _File:
         return str(self.view[start + 4 : end], "utf-8", "surrogateescape")
 
 
-def _stored_size(field):
+def _stored_nbytes(field):
     return SCALARS[field.type] if field.kind in ("scalar", "tag") else 4
 
 
@@ -211,7 +224,7 @@ class Tables(Sequence):
         if isinstance(index, slice):
             return tuple(self[i] for i in range(*index.indices(self._count)))
         place = self._start + 4 * range(self._count)[index]
-        start = self._file.follow(place, self._owner, self._field)
+        start = self._file.follow(place, self._owner, self._field, least=0)
         return Table(self._file, start, spec_of(self._field.type), self._depth)
 
     def __iter__(self) -> Iterator[Table]:
@@ -297,7 +310,7 @@ class _Walk:
                 count = file.count(start, 4, spec, field)
                 member = spec_of(field.type)
                 for at in range(start + 4, start + 4 + 4 * count, 4):
-                    self.table(file.follow(at, spec, field), member, depth + 1)
+                    self.table(file.follow(at, spec, field, least=0), member, depth + 1)
             elif kind == "string":
                 self.elements += len(file.string(start, spec, field))
             elif kind == "table":

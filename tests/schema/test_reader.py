@@ -23,6 +23,7 @@ from minitfl.schema.reader import (
 from minitfl.schema.tables import TABLES, spec_of
 from minitfl.schema.writer import to_tree, write_model
 from tests.cases import shared_models
+from tests.oracle import Died, Error
 from tests.schema.generated import assert_same, generated
 
 # A model with version 3, description "hi" and metadata_buffer [7, -1].
@@ -256,10 +257,16 @@ def test_data_outside_the_file(offset, size):
         (damaged(0, b"\0\0\0\x80"), "Model.root at byte 0: the distance 2147483648 leads outside"),
         (damaged(28, b"\x1d\0\0\0"), "Model at byte 28: its vtable would start at byte -1"),
         (damaged(28, b"\0\0\0\x80"), "Model at byte 28: its vtable would start at byte 2147483676"),
-        (damaged(8, b"\x02"), "Model at byte 28: its vtable at byte 8 has the impossible size 2"),
         (damaged(8, b"\x11"), "Model at byte 28: its vtable at byte 8 has the impossible size 17"),
         (damaged(8, b"\0\x01"), "Model at byte 28: its vtable at byte 8 has the impossible size 256"),
-        (damaged(12, b"\x22"), "Model.version at byte 62: the field ends outside the file"),
+        (damaged(28, b"\x13"), "Model at byte 28: its vtable would start at byte 9"),
+        (
+            struct.pack("<I4sHHHi", 14, b"TFL3", 4, 4, 0, 14 - 8),
+            "Model at byte 14: a table starts at a multiple of 4 bytes",
+        ),
+        (damaged(12, b"\x06"), "Model.version at byte 34: the field does not start at a multiple of its 4 bytes"),
+        (damaged(40, b"\x0d"), "Model.metadata_buffer at byte 53: a vector starts at a multiple of 4 bytes"),
+        (damaged(12, b"\x24"), "Model.version at byte 64: the field ends outside the file"),
         (damaged(36, b"\0"), "Model.description at byte 36: the distance 0 leads outside the file"),
         (damaged(36, b"\xff"), "Model.description at byte 36: the distance 255 leads outside the file"),
         (damaged(44, b"\x20"), "Model.description at byte 44: 32 elements of 1 bytes end outside the file"),
@@ -328,6 +335,30 @@ def test_what_passes_is_still_plain_data_that_can_be_written():
         finally:
             content[position] ^= 0x10
         assert repr(to_tree(read_model(write_model(tree)))) == repr(tree)
+
+
+@pytest.mark.parametrize("change", [0x01, 0x04, 0xFF])
+def test_verify_refuses_what_the_official_verifier_refuses(official, change):
+    content = bytearray(small_model())
+    for position in range(change % 5, len(content), 5):
+        content[position] ^= change
+        try:
+            verify(read_model(content))
+            refused = False
+        except SchemaError:
+            refused = True
+        try:
+            official.run(bytes(content), [])
+            found = ""
+        except Error as error:
+            found = str(error)
+        except Died:
+            found = "it died on what the verifier let pass"
+        except RuntimeError as error:
+            found = str(error)
+            assert "UnicodeDecodeError" in found  # a tensor's name, asked for after the verifier let it pass
+        assert refused == ("Flatbuffer" in found or "model identifier" in found), (position, found)
+        content[position] ^= change
 
 
 # ---- work without end

@@ -1,0 +1,217 @@
+"""Values picked by index, and indices made of values.
+
+    GATHER      y[b, i ..., rest] = x[b, indices[b, i], rest] along an axis
+    GATHER_ND   y[i ...] = x[indices[i ...]], the last axis of indices a multi-index
+    SCATTER_ND  y = 0, then y[indices[i ...]] += updates[i ...]
+    WHERE       the multi-indices of what is not 0, int64 (count, rank)
+    SELECT      y = a where condition else b; SELECT_V2 broadcasts
+    ONE_HOT     y = on where the index along the new axis equals indices, else off
+
+Indices from data are checked before anything is read: negative ones and ones past the end are errors.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from minitfl.errors import ModelError
+from minitfl.kernels.layout import NUMBERS
+from minitfl.op import Call, Kernel, op
+
+GATHERED = frozenset("float32 float16 bfloat16 uint8 int4 int8 int16 int64 int32 bool string".split())
+SCATTERED = frozenset("float32 uint8 bool int8 int64 int32".split())
+
+
+def check_indices(indices, limit, what):
+    """Every index in [0, limit), or an error that names the first that is not."""
+    bad = (indices < 0) | (indices >= limit)
+    if bad.any():
+        raise ModelError(f"{what} index out of bounds: {indices[bad].reshape(-1)[0]} of {limit}")
+
+
+@Kernel
+def gather(x, indices, axis, batch_dims, y):
+    """The first batch_dims axes of x and indices go together."""
+    check_indices(indices, x.shape[axis], "gather")
+    if not batch_dims:
+        np.take(x, indices, axis=axis, out=y, mode="clip")
+        return
+    batch = x.shape[:batch_dims]
+    for b in np.ndindex(*batch):
+        y[b] = np.take(x[b], indices[b], axis=axis - batch_dims)
+
+
+@Kernel
+def gather_nd(x, indices, y):
+    """indices (..., count): the first `count` axes of x."""
+    parts = _multi_index(x.shape, indices, "gather_nd")
+    y[...] = x[parts].reshape(y.shape) if parts else x
+
+
+@Kernel
+def scatter_nd(indices, updates, y):
+    """What meets in one place is added up; bools are or-ed."""
+    parts = _multi_index(y.shape, indices, "scatter_nd")
+    y[...] = 0
+    if parts:
+        np.add.at(y, parts, updates.reshape(parts[0].shape + y.shape[len(parts) :]))
+    else:
+        y[...] = updates.reshape(-1, *y.shape).sum(axis=0)
+
+
+def _multi_index(shape, indices, what):
+    """The index arrays, one for each axis, checked."""
+    parts = tuple(np.moveaxis(indices, -1, 0))
+    for part, n in zip(parts, shape, strict=False):
+        check_indices(part, n, what)
+    return parts
+
+
+@Kernel
+def where(found, y):
+    """found: the index arrays of what is not 0."""
+    y[...] = np.stack(found, axis=-1)
+
+
+@Kernel
+def select(condition, a, b, y):
+    """y = a where condition, else b; all three broadcast."""
+    y[...] = np.where(condition, a, b)
+
+
+@Kernel
+def one_hot(indices, on, off, axis, y):
+    """y = on where the position along `axis` is the index, else off."""
+    positions = np.arange(y.shape[axis]).reshape([-1 if a == axis else 1 for a in range(y.ndim)])
+    y[...] = np.where(np.expand_dims(indices, axis) == positions, on.reshape(()), off.reshape(()))
+
+
+# ---- preparations
+
+
+@op("GATHER", max_version=8)
+def gather_(site):
+    site.arity(2, 1)
+    x, indices = site.input(0), site.input(1)
+    if indices.type not in ("int64", "int32", "int16"):
+        site.unsupported(f"Positions of type '{indices.type}' are not supported by gather.")
+    if x.type not in GATHERED:
+        site.unsupported(f"Type '{x.type}' is not supported by gather.")
+    site.expect(x.type != "string" or x.rank == 1, f"strings of rank {x.rank} can't be gathered")
+    axis, batch_dims = site.options.axis, site.options.batch_dims
+    site.expect(-x.rank <= axis < x.rank, f"axis {axis} for an input of rank {x.rank}")
+    axis += x.rank if axis < 0 else 0
+    batch_dims += indices.rank if batch_dims < 0 else 0
+    fits = 0 <= batch_dims <= min(axis, indices.rank) and batch_dims < x.rank
+    site.expect(fits, f"batch_dims {site.options.batch_dims} for axis {axis} and indices of rank {indices.rank}")
+    batch = x.shape[:batch_dims]
+    site.expect(batch == indices.shape[:batch_dims], f"batches of {x.shape} and {indices.shape} differ")
+    y = replace(site.output(0), type=x.type)
+    y = y.reshaped(x.shape[:axis] + indices.shape[batch_dims:] + x.shape[axis + 1 :])
+    return Call(gather, (x, indices, axis, batch_dims, y), (y,))
+
+
+@op("GATHER_ND", max_version=6)
+def gather_nd_(site):
+    site.arity(2, 1)
+    x, indices = site.input(0), site.input(1)
+    if x.type not in GATHERED - {"int4"}:
+        site.unsupported(f"Params of type '{x.type}' are not supported by gather_nd.")
+    if indices.type not in ("int64", "int32", "int16"):
+        site.unsupported(f"Indices of type '{indices.type}' are not supported by gather_nd.")
+    site.expect(x.rank >= 1, "Params must be at least a vector.")
+    site.expect(indices.rank >= 1, "Indices must be at least a vector.")
+    count = indices.shape[-1]
+    site.expect(count <= x.rank, f"indices of {count} numbers into an input of rank {x.rank}")
+    y = replace(site.output(0), type=x.type).reshaped(indices.shape[:-1] + x.shape[count:])
+    return Call(gather_nd, (x, indices, y), (y,))
+
+
+@op("SCATTER_ND", max_version=1)
+def scatter_nd_(site):
+    site.arity(3, 1)
+    indices, updates, shape = (site.input(i) for i in range(3))
+    if updates.type not in SCATTERED:
+        site.unsupported(f"Updates of type '{updates.type}' are not supported by scatter_nd.")
+    site.expect(indices.type == shape.type, "Indices and shape must have the same type.")
+    if indices.type != "int32":
+        site.unsupported(f"Indices of type '{indices.type}' are not supported by scatter_nd.")
+    site.expect(indices.rank >= 1 and updates.rank >= 1, f"indices {indices.shape} and updates {updates.shape}")
+    site.expect(shape.rank == 1, f"the shape has {shape.rank} axes")
+    sizes = tuple(int(n) for n in site.value(shape))
+    site.expect(all(n >= 0 for n in sizes), f"the shape {sizes} is negative")
+    count = indices.shape[-1]
+    wanted = indices.shape[:-1] + sizes[count:]
+    fits = count <= len(sizes) and updates.shape == wanted
+    site.expect(fits, f"updates {updates.shape} for indices {indices.shape} into {sizes}")
+    y = replace(site.output(0), type=updates.type).reshaped(sizes)
+    return Call(scatter_nd, (indices, updates, y), (y,))
+
+
+@op("WHERE", max_version=2)
+def where_(site):
+    site.arity(1, 1)
+    condition = site.input(0)
+    if condition.type not in ("bool", "float32", "int64", "int32", "int8", "uint8", "uint32"):
+        site.unsupported(f"Condition tensor has unsupported type: '{condition.type}'.")
+    site.expect(condition.rank > 0, "Where op requires condition w/ rank > 0")
+    found = np.nonzero(site.value(condition))
+    y = replace(site.output(0), type="int64").reshaped(found[0].size, condition.rank)
+    return Call(where, (found, y), (y,))
+
+
+@op("SELECT", max_version=4)
+def select_(site):
+    condition, a, b, y = _selection(site)
+    site.expect(a.shape == b.shape, f"the choices are {a.shape} and {b.shape}")
+    if condition.shape == a.shape:
+        return Call(select, (condition, a, b, y.reshaped(a.shape)), (y.reshaped(a.shape),))
+    rows = condition.rank == 1 and a.rank >= 1 and condition.size == a.shape[0]
+    site.expect(not condition.rank or rows, f"a condition {condition.shape} for choices {a.shape}")
+    y = y.reshaped(a.shape)
+    if rows:  # each element decides over a row
+        condition = condition.reshaped(condition.size, *([1] * (a.rank - 1)))
+    return Call(select, (condition, a, b, y), (y,))
+
+
+@op("SELECT_V2", max_version=2)
+def select_v2(site):
+    condition, a, b, y = _selection(site)
+    try:
+        shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
+    except ValueError:
+        raise ModelError(f"Given shapes, {condition.shape}, {a.shape} and {b.shape}, are not broadcastable.") from None
+    site.expect(len(shape) <= 8, f"{len(shape)} axes are more than 8")
+    y = y.reshaped(shape)
+    return Call(select, (condition, a, b, y), (y,))
+
+
+def _selection(site):
+    site.arity(3, 1)
+    condition, a, b = (site.input(i) for i in range(3))
+    site.expect(condition.type == "bool", f"the condition is {condition.type}")
+    site.expect(a.type == b.type, f"the choices are {a.type} and {b.type}")
+    if a.type not in NUMBERS - {"int4"}:
+        site.unsupported(f"Does not support type other than bool|float|int, got {a.type}")
+    return condition, a, b, replace(site.output(0), type=a.type)
+
+
+@op("ONE_HOT", max_version=1)
+def one_hot_(site):
+    site.arity(4, 1)
+    indices, depth, on, off = (site.input(i) for i in range(4))
+    if on.type not in ("float32", "int16", "int32", "int64", "int8", "uint8", "bool"):
+        site.unsupported(f"Unknown output data type: {on.type}")
+    site.expect(indices.type in ("int32", "int64"), f"the indices are {indices.type}")
+    site.expect(off.type == on.type, f"the values are {on.type} and {off.type}")
+    for t in (depth, on, off):
+        site.expect(t.size == 1, f"'{t.name}' has {t.size} elements")
+    site.expect(depth.type == "int32", f"the depth is {depth.type}")
+    axis = site.options.axis
+    axis = indices.rank if axis == -1 else axis
+    site.expect(0 <= axis <= indices.rank, f"axis {axis} for indices of rank {indices.rank}")
+    length = int(site.value(depth).reshape(-1)[0])
+    site.expect(length >= 0, f"the depth is {length}")
+    y = replace(site.output(0), type=on.type)
+    y = y.reshaped(*indices.shape[:axis], length, *indices.shape[axis:])
+    return Call(one_hot, (indices, on, off, axis, y), (y,))

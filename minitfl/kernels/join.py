@@ -1,0 +1,279 @@
+"""Tensors put together, taken apart and repeated.
+
+    CONCATENATION           y = the inputs one after another along an axis
+    PACK, UNPACK            the same along an axis of its own
+    SPLIT, SPLIT_V          pieces of an input along an axis, equal or of given sizes
+    TILE, BROADCAST_TO      the input repeated along each axis
+    BROADCAST_ARGS          the shape that two shapes broadcast to
+
+All are generic in the stored type; values move unchanged. Only uint8 CONCATENATION brings its inputs to the output's
+scale, by a table of 256 entries for each input.
+"""
+
+import numpy as np
+
+from minitfl.errors import ModelError
+from minitfl.kernels.fixedpoint import round_away
+from minitfl.kernels.layout import NUMBERS
+from minitfl.op import Call, Kernel, op
+
+CONCATENATED = frozenset("float32 float16 bfloat16 uint8 int8 int16 int32 int64 bool uint32 int4".split())
+SPLIT = frozenset("float32 uint8 int8 int16 int32 int64".split())
+PACKED = frozenset("int32 float32 uint8 uint32 int8 int16 int64".split())
+UNPACKED = frozenset("int32 float32 float16 bfloat16 uint8 int8 int16 bool".split())
+TILED = NUMBERS - {"int4"} | {"string"}
+
+
+@Kernel
+def concatenate(axis, *arrays):
+    """arrays: the inputs, then y."""
+    y = arrays[-1]
+    np.concatenate(arrays[:-1], axis=axis, out=y)
+
+
+@Kernel
+def concatenate_rescaled(axis, tables, *arrays):
+    """concatenate, each uint8 input read through its table; None where its scale is the output's."""
+    pairs = zip(arrays[:-1], tables, strict=True)
+    np.concatenate([x if table is None else table[x] for x, table in pairs], axis=axis, out=arrays[-1])
+
+
+@Kernel
+def pack(axis, *arrays):
+    """arrays: the inputs, then y."""
+    np.stack(arrays[:-1], axis=axis, out=arrays[-1])
+
+
+@Kernel
+def unpack(axis, x, *outputs):
+    """Each output is a slice of thickness 1 along the axis, which then goes."""
+    for y, part in zip(outputs, np.moveaxis(x, axis, 0), strict=True):
+        y[...] = part
+
+
+@Kernel
+def split(axis, starts, x, *outputs):
+    """Output k begins at starts[k] along the axis."""
+    for y, start in zip(outputs, starts, strict=True):
+        y[...] = x[(slice(None),) * axis + (slice(start, start + y.shape[axis]),)]
+
+
+@Kernel
+def tile(x, multiples, y):
+    """y = x repeated multiples[k] times along axis k."""
+    y[...] = np.tile(x, multiples)
+
+
+@Kernel
+def broadcast(x, y):
+    """y = x, repeated along axes of length 1."""
+    y[...] = x
+
+
+# ---- preparations
+
+
+@op("CONCATENATION", max_version=7)
+def concatenation(site):
+    inputs = [site.input(i) for i in range(max(len(site.inputs), 1))]
+    first = inputs[0]
+    activation = site.enum("fused_activation_function", "ActivationFunctionType")
+    site.expect(activation == "NONE", f"the activation is {activation}")
+    if first.type not in CONCATENATED:
+        site.unsupported(f"Type '{first.type}' is not supported currently.")
+    y = site.output(0)
+    site.expect(y.type == first.type, f"the inputs are {first.type}, the output {y.type}")
+    axis = site.options.axis
+    if not first.rank and axis in (0, -1) and all(t.data is not None and not t.rank for t in inputs):
+        y = y.reshaped(len(inputs))
+        return Call(pack, (0, *inputs, y), (y,))
+    site.expect(-first.rank <= axis < first.rank, f"axis {axis} for inputs of rank {first.rank}")
+    axis += first.rank if axis < 0 else 0
+    for t in inputs:
+        same = t.rank == first.rank and all(a == b for d, (a, b) in enumerate(zip(t.shape, first.shape)) if d != axis)
+        site.expect(same, f"{t.shape} can't be joined to {first.shape} along axis {axis}")
+        site.expect(t.type == first.type, f"an input is {t.type}, another {first.type}")
+        if t.type == "int8":
+            _expect_same_scale(site, t, y)
+        if t.type == "int16":
+            _expect_no_zero_point(site, t)
+    if y.type == "int16":
+        _expect_no_zero_point(site, y)
+    shape = list(first.shape)
+    shape[axis] = sum(t.shape[axis] for t in inputs)
+    y = y.reshaped(tuple(shape))
+    tables = [_rescaling_table(t, y) for t in inputs] if first.type == "uint8" else []
+    if any(table is not None for table in tables):
+        return Call(concatenate_rescaled, (axis, tables, *inputs, y), (y,))
+    return Call(concatenate, (axis, *inputs, y), (y,))
+
+
+def _rescaling_table(x, y):
+    """What each of the 256 stored values of x is in y's scale, computed in float32; None if it is itself."""
+    x_scale, x_zero = _numbers(x)
+    y_scale, y_zero = _numbers(y)
+    if (x_scale, x_zero) == (y_scale, y_zero):
+        return None
+    with np.errstate(all="ignore"):
+        scale = np.float32(x_scale) * (np.float32(1) / np.float32(y_scale))
+        bias = np.float32(-x_zero) * scale
+        reals = round_away(np.arange(256, dtype=np.float32) * scale + bias)
+    return np.clip(np.nan_to_num(reals).astype(np.int64) + y_zero, 0, 255).astype(np.uint8)
+
+
+def _numbers(t):
+    return (0.0, 0) if t.quantization is None else (t.scale, t.zero)
+
+
+def _expect_same_scale(site, x, y):
+    site.expect(_numbers(x) == _numbers(y), f"'{x.name}' has (scale, zero) {_numbers(x)}, the output {_numbers(y)}")
+
+
+def _expect_no_zero_point(site, t):
+    site.expect(_numbers(t)[1] == 0, f"'{t.name}' is int16 with zero point {_numbers(t)[1]}")
+
+
+@op("PACK", max_version=5)
+def pack_(site):
+    count, axis = site.options.values_count, site.options.axis
+    site.arity(count, 1)
+    inputs = [site.input(i) for i in range(count)]
+    site.expect(inputs, "nothing to pack")
+    first, y = inputs[0], site.output(0)
+    if first.type not in PACKED:
+        site.unsupported(f"Type '{first.type}' is not supported by pack.")
+    axis += first.rank + 1 if axis < 0 else 0
+    site.expect(0 <= axis <= first.rank, f"axis {site.options.axis} for inputs of rank {first.rank}")
+    site.expect(y.type == first.type, f"the inputs are {first.type}, the output {y.type}")
+    for t in inputs:
+        site.expect(t.shape == first.shape, f"inputs of shapes {first.shape} and {t.shape}")
+        site.expect(t.type == first.type, f"inputs of types {first.type} and {t.type}")
+        _expect_same_scale(site, t, y)
+    y = y.reshaped(*first.shape[:axis], count, *first.shape[axis:])
+    return Call(pack, (axis, *inputs, y), (y,))
+
+
+@op("UNPACK", max_version=6)
+def unpack_(site):
+    count, axis = site.options.num, site.options.axis
+    site.arity(1, count)
+    x = site.input(0)
+    if x.type not in UNPACKED:
+        site.unsupported(f"Type '{x.type}' is not supported by unpack.")
+    site.expect(x.size > 0, f"the input {x.shape} is empty")
+    site.expect(-x.rank <= axis < x.rank, f"axis {axis} for an input of rank {x.rank}")
+    axis += x.rank if axis < 0 else 0
+    site.expect(x.shape[axis] == count, f"axis {axis} of {x.shape} is not {count} long")
+    outputs = tuple(site.output(i).reshaped(x.shape[:axis] + x.shape[axis + 1 :]) for i in range(count))
+    for y in outputs:
+        site.expect(y.type == x.type, f"the input is {x.type}, an output {y.type}")
+        _expect_same_scale(site, x, y)
+    return Call(unpack, (axis, x, *outputs), outputs)
+
+
+@op("SPLIT", max_version=5)
+def split_(site):
+    count = site.options.num_splits
+    site.arity(2, count)
+    x = site.input(1)
+    axis = _split_axis(site, site.input(0), x)
+    site.expect(count > 0, f"num_splits is {count}")
+    site.expect(x.shape[axis] % count == 0, f"{count} splits do not divide the {x.shape[axis]} of axis {axis}")
+    return _split(site, x, axis, [x.shape[axis] // count] * count)
+
+
+@op("SPLIT_V", max_version=3)
+def split_v(site):
+    count = site.options.num_splits
+    site.arity(3, count)
+    x, sizes = site.input(0), site.input(1)
+    site.expect(sizes.type in ("int32", "int64"), f"size_splits is {sizes.type}")
+    site.expect(sizes.shape == (count,), f"size_splits has the shape {sizes.shape} for {count} outputs")
+    axis = _split_axis(site, site.input(2), x)
+    lengths = [int(n) for n in site.value(sizes)]
+    free = [i for i, n in enumerate(lengths) if n == -1]
+    site.expect(len(free) <= 1, f"The size_splits {lengths} contains more than one -1.")
+    if free:
+        lengths[free[0]] = x.shape[axis] - (sum(lengths) + 1)
+    fits = sum(lengths) == x.shape[axis] and all(n >= 0 for n in lengths)
+    site.expect(fits, f"The size_splits {lengths} must sum to the {x.shape[axis]} of axis {axis}.")
+    return _split(site, x, axis, lengths)
+
+
+def _split_axis(site, axis, x):
+    if x.type not in SPLIT:
+        site.unsupported(f"Type {x.type} currently not supported.")
+    site.expect(axis.size == 1 and axis.type == "int32", f"the axis is {axis.type} {axis.shape}")
+    at = int(site.value(axis).reshape(-1)[0])
+    site.expect(-x.rank <= at < x.rank, f"axis {at} for an input of rank {x.rank}")
+    return at + x.rank if at < 0 else at
+
+
+def _split(site, x, axis, lengths):
+    starts = [sum(lengths[:k]) for k in range(len(lengths))]
+    outputs = []
+    for i, n in enumerate(lengths):
+        y = site.output(i)
+        site.expect(y.type == x.type, f"the input is {x.type}, output {i} {y.type}")
+        outputs.append(y.reshaped(*x.shape[:axis], n, *x.shape[axis + 1 :]))
+    return Call(split, (axis, starts, x, *outputs), tuple(outputs))
+
+
+@op("TILE", max_version=3)
+def tile_(site):
+    site.arity(2, 1)
+    x, multiples, y = site.input(0), site.input(1), site.output(0)
+    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    if x.type not in TILED:
+        site.unsupported(f"Type '{x.type}' is not supported by tile.")
+    if multiples.type not in ("int32", "int64"):
+        site.unsupported(f"Multipliers of type '{multiples.type}' are not supported by tile.")
+    times = [int(n) for n in site.value(multiples).reshape(-1)]
+    site.expect(len(times) == x.rank, f"{len(times)} multipliers for an input of rank {x.rank}")
+    site.expect(all(n >= 0 for n in times), f"Multipliers must be non-negative, not {times}.")
+    y = y.reshaped(tuple(n * k for n, k in zip(x.shape, times, strict=True)))
+    return Call(tile, (x, tuple(times), y), (y,))
+
+
+@op("BROADCAST_TO", max_version=4)
+def broadcast_to(site):
+    site.arity(2, 1)
+    x, wanted, y = site.input(0), site.input(1), site.output(0)
+    site.expect(wanted.type in ("int32", "int64"), f"the shape is {wanted.type}")
+    site.expect(wanted.rank == 1, f"the shape has {wanted.rank} axes")
+    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    if x.type == "string":
+        site.unsupported("strings can't be broadcast")
+    shape = tuple(int(n) for n in site.value(wanted))
+    site.expect(x.rank <= len(shape) <= 8, f"{x.shape} can't be broadcast to the {len(shape)} axes of {shape}")
+    tail = shape[len(shape) - x.rank :]
+    fits = all(a in (1, b) for a, b in zip(x.shape, tail, strict=True)) and all(n >= 0 for n in shape)
+    site.expect(fits, f"{x.shape} can't be broadcast to {shape}")
+    y = y.reshaped(shape)
+    return Call(broadcast, (x, y), (y,))
+
+
+@op("BROADCAST_ARGS", max_version=1)
+def broadcast_args(site):
+    site.arity(2, 1)
+    a, b, y = site.input(0), site.input(1), site.output(0)
+    for t in (a, b):
+        site.expect(t.type in ("int32", "int64") and t.type == y.type, f"shapes of {a.type} and {b.type} to {y.type}")
+        site.expect(t.rank == 1, f"a shape has {t.rank} axes")
+    y = y.reshaped(max(a.size, b.size))
+    return Call(broadcast_shapes, (a, b, y), (y,))
+
+
+@Kernel
+def broadcast_shapes(a, b, y):
+    """y = the longer shape, with 1s replaced by the other's sizes; an error where two sizes differ and none is 1."""
+    y[...] = broadcast_shape(a.tolist(), b.tolist())
+
+
+def broadcast_shape(a, b):
+    """The shape that two shapes broadcast to."""
+    size = max(len(a), len(b))
+    a, b = [1] * (size - len(a)) + a, [1] * (size - len(b)) + b
+    if any(m != n and 1 not in (m, n) for m, n in zip(a, b, strict=True)):
+        raise ModelError(f"the shapes {a} and {b} do not broadcast")
+    return [n if m == 1 else m for m, n in zip(a, b, strict=True)]

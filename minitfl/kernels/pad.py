@@ -1,0 +1,96 @@
+"""PAD, PADV2, MIRROR_PAD: more values around the input.
+
+    PAD         the real number 0: the zero point of a quantized tensor
+    PADV2       a given value
+    MIRROR_PAD  the input reflected at its border: REFLECT leaves the border value out, SYMMETRIC repeats it
+
+paddings (rank, 2): how many values before and after along each axis. All are generic in the stored type.
+"""
+
+import numpy as np
+
+from minitfl.op import Call, Kernel, op
+
+PADDED = frozenset("float32 float16 bfloat16 uint8 int8 int16 int32 int64 bool".split())
+PADDINGS = frozenset("int64 int32 int8 int16 bool".split())
+MOST_AXES = 8
+
+
+@Kernel
+def pad(x, inside, value, y):
+    """y = value everywhere, but x in the slices `inside`. value has one element."""
+    y[...] = value.reshape(())
+    y[inside] = x
+
+
+@Kernel
+def mirror_pad(x, paddings, mode, y):
+    """mode: "reflect" or "symmetric"."""
+    y[...] = np.pad(x, paddings, mode=mode)
+
+
+@op("PAD", max_version=6)
+def pad_(site):
+    return _pad(site)
+
+
+@op("PADV2", max_version=6)
+def padv2(site):
+    return _pad(site)
+
+
+def _pad(site):
+    site.arity((2, 3), 1)
+    x, y, value = site.input(0), site.output(0), site.optional(2)
+    paddings = _paddings(site, x, PADDINGS)
+    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    site.expect(x.rank <= MOST_AXES, f"the input has {x.rank} axes, more than {MOST_AXES}")
+    if x.type not in PADDED:
+        site.unsupported(f"Type {x.type} is currently not supported by Pad.")
+    quantized = x.type == "uint8" or (x.type in ("int8", "int16") and x.quantization is not None)
+    if value is None:
+        value = np.array(_numbers(y)[1] if quantized else 0, y.dtype)
+    else:
+        site.expect(value.type == x.type, f"the value is {value.type}, the input {x.type}")
+        site.expect(value.size == 1, f"the value has {value.size} elements")
+        if quantized:
+            pair = _numbers(value), _numbers(y)
+            site.expect(pair[0] == pair[1], f"the value has (scale, zero) {pair[0]}, the output {pair[1]}")
+    y = y.reshaped(tuple(before + n + after for n, (before, after) in zip(x.shape, paddings, strict=True)))
+    inside = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, paddings, strict=True))
+    return Call(pad, (x, inside, value, y), (y,))
+
+
+@op("MIRROR_PAD", max_version=3)
+def mirror_pad_(site):
+    site.arity(2, 1)
+    x, y = site.input(0), site.output(0)
+    paddings = _paddings(site, x, ("int32", "int64"))
+    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    if x.type not in ("float32", "int32", "uint8", "int8", "int64", "int16"):
+        site.unsupported(f"Type {x.type} is currently not supported by MirrorPad.")
+    if x.type in ("uint8", "int8", "int16"):
+        pair = _numbers(x), _numbers(y)
+        site.expect(pair[0] == pair[1], f"the input has (scale, zero) {pair[0]}, the output {pair[1]}")
+        site.expect(x.type != "int16" or pair[0][1] == 0, f"int16 with zero point {pair[0][1]}")
+    mode = site.enum("mode", "MirrorPadMode").lower()
+    for n, pair in zip(x.shape, paddings, strict=True):
+        most = n - 1 if mode == "reflect" else n
+        site.expect(
+            max(pair) <= most, f"paddings {pair} of an axis of {n} mirror more than the {most} values there are"
+        )
+    y = y.reshaped(tuple(before + n + after for n, (before, after) in zip(x.shape, paddings, strict=True)))
+    return Call(mirror_pad, (x, tuple(paddings), mode, y), (y,))
+
+
+def _paddings(site, x, types):
+    paddings = site.input(1)
+    site.expect(paddings.type in types, f"Padding type {paddings.type} is not supported")
+    site.expect(paddings.shape == (x.rank, 2), f"paddings of shape {paddings.shape} for an input of rank {x.rank}")
+    pairs = [(int(before), int(after)) for before, after in site.value(paddings)]
+    site.expect(all(n >= 0 for pair in pairs for n in pair), f"Pad value has to be greater than equal to 0: {pairs}")
+    return pairs
+
+
+def _numbers(t):
+    return (0.0, 0) if t.quantization is None else (t.scale, t.zero)

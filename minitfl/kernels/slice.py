@@ -1,0 +1,119 @@
+"""SLICE and STRIDED_SLICE: a part of the input, by start and size, or by start, end and stride. Generic in the type.
+
+STRIDED_SLICE reads its arguments like Python's x[begin:end:stride, ...], with bit i of its masks about argument i:
+begin_mask and end_mask leave the bound out; ellipsis_mask makes it an Ellipsis; new_axis_mask a new axis of length 1;
+shrink_axis_mask a single index, whose axis goes. With `offset` an end counts from its begin.
+"""
+
+from minitfl.kernels.layout import NUMBERS
+from minitfl.op import Call, Kernel, op
+
+
+@Kernel
+def take_slices(x, split, slices, y):
+    """y = x[slices], x first seen with shape `split`."""
+    y[...] = x.reshape(split)[slices].reshape(y.shape)
+
+
+@op("SLICE", max_version=8)
+def slice_(site):
+    site.arity(3, 1)
+    x, begin, size = (site.input(i) for i in range(3))
+    y = site.output(0)
+    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    for t in (begin, size):
+        site.expect(t.type in ("int32", "int64"), f"'{t.name}' is {t.type}")
+        site.expect(t.rank == 1, f"'{t.name}' has {t.rank} axes")
+        site.expect(t.size == x.rank, f"'{t.name}' has {t.size} elements for an input of rank {x.rank}")
+    _expect_type(site, x)
+    starts = [int(n) for n in site.value(begin)]
+    sizes = [int(n) for n in site.value(size)]
+    for axis, (n, start, length) in enumerate(zip(x.shape, starts, sizes, strict=True)):
+        site.expect(length >= -1, f"Invalid size {length} along axis {axis}.")
+        sizes[axis] = length = n - start if length == -1 else length
+        site.expect(
+            start >= 0 and length >= 0 and start + length <= n, f"Invalid begin {start} and size {length} of {n}."
+        )
+    y = y.reshaped(tuple(sizes))
+    slices = tuple(slice(start, start + n) for start, n in zip(starts, sizes, strict=True))
+    return Call(take_slices, (x, x.shape, slices, y), (y,))
+
+
+@op("STRIDED_SLICE", max_version=8)
+def strided_slice(site):
+    site.arity(4, 1)
+    x, begin, end, strides = (site.input(i) for i in range(4))
+    y = site.output(0)
+    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    for t in (begin, end, strides):
+        site.expect(t.type == "int32", f"'{t.name}' is {t.type}, not int32")
+        site.expect(t.rank == 1 and t.size == begin.size, f"'{t.name}' has the shape {t.shape}")
+    site.expect(begin.size <= 31, f"{begin.size} arguments are more than the masks have bits for")
+    _expect_type(site, x)
+    arguments = [[int(n) for n in site.value(t)] for t in (begin, end, strides)]
+    split, slices, shape = _read_arguments(site, x.shape, *arguments)
+    site.expect(len(split) <= 8, f"{len(split)} axes with the new ones are too many")
+    y = y.reshaped(tuple(shape))
+    return Call(take_slices, (x, tuple(split), tuple(slices), y), (y,))
+
+
+def _expect_type(site, x):
+    if x.type not in NUMBERS | {"string"}:
+        site.unsupported(f"Type {x.type} is currently not supported by {site.op}.")
+
+
+def _read_arguments(site, shape, begins, ends, strides):
+    """The shape with its new axes, a slice for each, and the output's shape."""
+    options = site.options
+    split, slices, kept = [], [], []
+    axes = list(shape)
+    for i, (begin, end, stride) in enumerate(zip(begins, ends, strides, strict=True)):
+        bit = 1 << i
+        if options.ellipsis_mask & bit:
+            # what later arguments leave of the axes
+            later = sum(1 for j in range(i + 1, len(begins)) if not options.new_axis_mask & (1 << j))
+            spread = max(len(axes) - later, 0)
+            for _ in range(spread):
+                n = axes.pop(0)
+                split.append(n)
+                slices.append(slice(None))
+                kept.append(n)
+        elif options.new_axis_mask & bit:
+            split.append(1)
+            slices.append(slice(None))
+            kept.append(1)
+        else:
+            site.expect(axes, f"argument {i} of {len(begins)} is one too many for an input of rank {len(shape)}")
+            n = axes.pop(0)
+            split.append(n)
+            part, length = _one_slice(site, n, begin, end, stride, bit)
+            slices.append(part)
+            if not options.shrink_axis_mask & bit:
+                kept.append(length)
+    return split + axes, slices + [slice(None)] * len(axes), kept + axes
+
+
+def _one_slice(site, n, begin, end, stride, bit):
+    """(slice of the axis, its length)."""
+    options = site.options
+    site.expect(stride not in (0, -(2**31)), f"stride value has to be non-zero, it is {stride}")
+    forward = stride > 0
+    low, high = (0, n) if forward else (-1, n - 1)
+    if options.begin_mask & bit:
+        start = low if forward else high
+    else:
+        start = min(max(begin + n if begin < 0 else begin, low), high)
+    if options.shrink_axis_mask & bit:
+        site.expect(0 <= start < n, f"index {begin} of an axis of {n}")
+        return slice(start, start + 1), 1
+    if options.offset:
+        end += start
+    if options.end_mask & bit:
+        stop = high if forward else low
+    else:
+        stop = min(max(end + n if end < 0 else end, low), high)
+    length = max(-((start - stop) // stride), 0)
+    if not length:
+        return slice(0, 0), 0
+    last = start + (length - 1) * stride
+    return slice(start, last + 1 if forward else (last - 1 if last else None), stride), length

@@ -1,0 +1,205 @@
+"""ADD SUB MUL DIV FLOOR_DIV FLOOR_MOD POW SQUARED_DIFFERENCE MAXIMUM MINIMUM ATAN2."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tests.cases import OursFailed, array, check, compare, differential, ours, shapes
+from tests.kernels.elementwise import model, numbers, shape_of, two_shapes
+
+ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
+FUSED = ("ADD", "SUB", "MUL", "DIV")
+
+
+def options(draw, op):
+    return {"fused_activation_function": draw(st.sampled_from(ACTIVATIONS))} if op in FUSED else {}
+
+
+def run(op, type, arrays, result=None, quantizations=({}, {}, {}), **options):
+    """Our output for two arrays."""
+    q1, q2, q3 = quantizations
+    x1, x2 = arrays
+    result = result or type
+    y = (result, np.broadcast_shapes(x1.shape, x2.shape), q3)
+    return ours(model(op, [(type, x1.shape, q1), (type, x2.shape, q2)], y, **options), arrays)[0]
+
+
+# ---- worked by hand
+
+
+def test_add_int8_by_hand():
+    """(10 - 2) * 0.5 + (-6 + 4) * 0.25 = 3.5; 3.5 / 0.125 - 1 = 27."""
+    q = ({"scale": 0.5, "zero_point": 2}, {"scale": 0.25, "zero_point": -4}, {"scale": 0.125, "zero_point": -1})
+    assert run("ADD", "int8", [np.int8([10]), np.int8([-6])], quantizations=q) == 27
+
+
+def test_mul_uint8_by_hand():
+    """(130 - 128) * 0.5 * (7 - 10) * 0.5 = -1.5; -1.5 / 0.25 + 100 = 94."""
+    q = ({"scale": 0.5, "zero_point": 128}, {"scale": 0.5, "zero_point": 10}, {"scale": 0.25, "zero_point": 100})
+    assert run("MUL", "uint8", [np.uint8([130]), np.uint8([7])], quantizations=q) == 94
+
+
+def test_mul_int16_to_int8_by_hand():
+    """0.5 * 0.5 = 0.25 = 32 / 128."""
+    q = ({"scale": 2.0**-15, "zero_point": 0},) * 2 + ({"scale": 2.0**-7, "zero_point": 3},)
+    half = np.int16([1 << 14])
+    assert run("MUL", "int16", [half, half], "int8", q) == 32 + 3
+
+
+def test_floor_mod_takes_the_sign_of_the_divisor():
+    x, d = np.int32([7, -7, 7, -7]), np.int32([3, 3, -3, -3])
+    np.testing.assert_array_equal(run("FLOOR_MOD", "int32", [x, d]), [1, 2, -2, -1])
+    np.testing.assert_array_equal(run("FLOOR_DIV", "int32", [x, d]), [2, -3, -3, 2])
+    np.testing.assert_array_equal(run("DIV", "int32", [x, d]), [2, -2, -2, 2])
+    np.testing.assert_array_equal(run("FLOOR_MOD", "float32", [np.float32(x), np.float32(d)]), [1, 2, -2, -1])
+
+
+def test_a_float_sum_stays_finite():
+    big = np.float32([3e38, -3e38, np.inf, np.nan])
+    limit = np.finfo(np.float32).max
+    np.testing.assert_array_equal(run("ADD", "float32", [big, big]), np.float32([limit, -limit, limit, np.nan]))
+    np.testing.assert_array_equal(run("DIV", "float32", [np.float32([1, -1]), np.float32([0, 0])]), [limit, -limit])
+
+
+def test_maximum_takes_the_second_where_one_is_nan():
+    a, b = np.float32([np.nan, 1, 2]), np.float32([1, np.nan, 3])
+    np.testing.assert_array_equal(run("MAXIMUM", "float32", [a, b]), np.float32([1, np.nan, 3]))
+    np.testing.assert_array_equal(run("MINIMUM", "float32", [a, b]), np.float32([1, np.nan, 2]))
+
+
+# ---- against the official runtime: numbers that stand for themselves
+
+PLAIN = {
+    "ADD": "float32 float16 int16 int32 int64",
+    "SUB": "float32 int32 int64",
+    "MUL": "float32 float16 int16 int32 int64 uint32 complex64",
+    "DIV": "float32 int32",
+    "FLOOR_DIV": "float32 int32 int16 int8",
+    "FLOOR_MOD": "float32 int64 int32 int16 int8",
+    "POW": "float32 int32",
+    "SQUARED_DIFFERENCE": "float32 int32",
+    "MAXIMUM": "float32 float16 bfloat16 uint8 int8 int16 int32 int64",
+    "MINIMUM": "float32 float16 bfloat16 uint8 int8 int16 int32 int64",
+}
+ULPS = {"POW": 4, "DIV": 2}
+
+
+@pytest.mark.parametrize("op,type", [(op, type) for op, types in PLAIN.items() for type in types.split()])
+@differential()
+@given(data=st.data())
+def test_plain(op, type, data):
+    draw = data.draw
+    shape1, shape2 = draw(two_shapes())
+    floats = type.startswith(("float", "bfloat", "complex"))
+    special = type in ("float32", "float16", "bfloat16") and draw(st.booleans())
+    x1 = array(draw, type, shape1, special=special)
+    x2 = array(draw, type, shape2, special=special)
+    if op in ("DIV", "FLOOR_DIV", "FLOOR_MOD") and not (floats and op != "FLOOR_DIV"):
+        x2 = np.where(x2 == 0, np.ones_like(x2), x2)
+        # the lowest number over -1 kills the official process
+        x1 = np.where((x1 == x1.dtype.type(0)) | (x1 > x1.min()), x1, x1.dtype.type(1)) if not floats and x1.size else x1
+    if op == "POW":
+        x1, x2 = powers(draw, type, x1, x2)
+    chosen = {} if type == "complex64" else options(draw, op)
+    content = model(op, [(type, shape1, {}), (type, shape2, {})], (type, shape_of(shape1, shape2), {}), **chosen)
+    check(content, [x1, x2], ulps=ULPS.get(op, 2 if floats else None))
+
+
+def powers(draw, type, x1, x2):
+    """Operands of POW: whole numbers whose powers fit, positive real bases, small exponents."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    if type == "int32":
+        return rng.integers(-6, 7, x1.shape, np.int32), rng.integers(0, 9, x2.shape, np.int32)
+    x2 = np.float32(rng.integers(-4, 9, x2.shape) if draw(st.booleans()) else rng.normal(size=x2.shape) * 3)
+    return np.float32(np.abs(np.clip(np.nan_to_num(x1), -30, 30)) + 0.01), x2
+
+
+@pytest.mark.parametrize("exponent", [1, 2, 3, 7, 2.000001, 2.00002, -2, 0, 0.5, 30])
+def test_power_of_one(exponent):
+    """A single exponent near a whole number is a chain of products, clamped to the finite numbers."""
+    x = np.float32([-3.3, -1, 0, 0.1, 1.7, 12, 3e20, np.inf, np.nan])
+    content = model("POW", [("float32", (9,), {}), ("float32", (1, 1), {})], ("float32", (1, 9), {}))
+    check(content, [x, np.float32([[exponent]])], ulps=4)
+
+
+@pytest.mark.parametrize("type", ["float32", "float64", "float16", "bfloat16"])
+@differential()
+@given(data=st.data())
+def test_atan2(type, data):
+    shape = data.draw(shapes(0, 4, 5, min_side=0))
+    special = data.draw(st.booleans())
+    x = [array(data.draw, type, shape, special=special) for _ in range(2)]
+    check(model("ATAN2", [(type, shape, {})] * 2, (type, shape, {})), x, ulps=4 if type == "float32" else 1)
+
+
+# ---- against the official runtime: quantized
+
+
+@pytest.mark.parametrize("type", ["int8", "uint8", "int16"])
+@pytest.mark.parametrize("op", ["ADD", "SUB", "MUL", "DIV"])
+@differential()
+@given(data=st.data())
+def test_quantized(op, type, data):
+    draw = data.draw
+    shape1, shape2 = draw(two_shapes())
+    q1, q2, q3 = (numbers(draw, type) for _ in range(3))
+    factor = {"ADD": 1, "SUB": 1, "MUL": q1["scale"] * q2["scale"] / q3["scale"]}.get(op, q1["scale"] / q2["scale"])
+    assume(factor * 2 ** (32 if type == "int16" else 18) < 2**31 or op in ("ADD", "SUB"))
+    x1, x2 = array(draw, type, shape1), array(draw, type, shape2)
+    if op == "DIV":
+        x2 = np.where(x2 == q2["zero_point"], x2.dtype.type(q2["zero_point"] ^ 1), x2)
+    chosen = options(draw, op)
+    if op in ("ADD", "SUB") and type == "int16":
+        chosen["pot_scale_int16"] = False
+    content = model(op, [(type, shape1, q1), (type, shape2, q2)], (type, shape_of(shape1, shape2), q3), **chosen)
+    check(content, [x1, x2])
+
+
+@pytest.mark.parametrize("op", ["ADD", "SUB"])
+@differential()
+@given(data=st.data())
+def test_powers_of_two(op, data):
+    """int16 with pot_scale_int16: shifts where the scales are powers of two, the general rule elsewhere."""
+    draw = data.draw
+    shape1, shape2 = draw(two_shapes()) if op == "SUB" else (draw(shapes(0, 4, 5)),) * 2
+    power = draw(st.integers(-14, -2))
+    finer = draw(st.integers(0, 8))
+    scale = draw(st.sampled_from([2.0**power, 2.0**power * 1.0003, 0.013]))
+    scales = [scale, scale * 2.0**-finer]
+    if draw(st.booleans()):
+        scales.reverse()
+    q1, q2, q3 = ({"scale": s, "zero_point": 0} for s in (*scales, scale))
+    x1, x2 = array(draw, "int16", shape1), array(draw, "int16", shape2)
+    chosen = {**options(draw, op), "pot_scale_int16": True}
+    content = model(op, [("int16", shape1, q1), ("int16", shape2, q2)], ("int16", shape_of(shape1, shape2), q3), **chosen)
+    check(content, [x1, x2])
+
+
+@pytest.mark.parametrize("type", ["int8", "uint8"])
+@differential()
+@given(data=st.data())
+def test_mul_int16_to_8_bits(type, data):
+    draw = data.draw
+    shape = draw(shapes(0, 4, 5))
+    q = {"scale": 2.0**-15, "zero_point": 0}
+    q3 = {"scale": 2.0**-7, "zero_point": draw(st.integers(-20, 20)) + (128 if type == "uint8" else 0)}
+    x = [array(draw, "int16", shape) for _ in range(2)]
+    content = model("MUL", [("int16", shape, q), ("int16", shape, q)], (type, shape, q3), **options(draw, "MUL"))
+    check(content, x)
+
+
+@differential()
+@given(data=st.data())
+def test_squared_difference_int8(data):
+    draw = data.draw
+    shape1, shape2 = draw(two_shapes())
+    q1, q2, q3 = (numbers(draw, "int8") for _ in range(3))
+    assume(4 * max(q1["scale"], q2["scale"]) ** 2 / (2**14 * q3["scale"]) < 0.999)
+    x1, x2 = array(draw, "int8", shape1), array(draw, "int8", shape2)
+    content = model(
+        "SQUARED_DIFFERENCE",
+        [("int8", shape1, q1), ("int8", shape2, q2)],
+        ("int8", shape_of(shape1, shape2), q3),
+    )
+    check(content, [x1, x2])
