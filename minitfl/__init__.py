@@ -1,17 +1,34 @@
-"""minitfl: the TensorFlow Lite interpreter in Python and NumPy."""
+"""minitfl: the TensorFlow Lite interpreter in Python and NumPy.
+
+    interpreter = minitfl.Interpreter("model.tflite")     # as tf.lite.Interpreter
+    interpreter(image=x)                                  # or by name
+
+`minitfl.build` writes models; `install_as` lets code that imports another runtime run on this one.
+"""
+
+from minitfl.errors import ModelError, UnsupportedError
+from minitfl.install import install_as
+from minitfl.interpreter import (
+    Delegate,
+    Interpreter,
+    InterpreterWithCustomOps,
+    OpResolverType,
+    SignatureRunner,
+    load_delegate,
+)
+from minitfl.planning import MemoryPlan
 
 __version__ = "0.1.0"
-
-
-def __getattr__(name):
-    import importlib
-
-    if name == "install_as":
-        return importlib.import_module("minitfl.install").install_as
-    if not name[:1].isupper() and name != "load_delegate":
-        raise AttributeError(name)
-    for module in ("minitfl.interpreter", "minitfl.errors", "minitfl.planning"):
-        found = getattr(importlib.import_module(module), name, None)
-        if found is not None:
-            return found
-    raise AttributeError(name)
+__all__ = [
+    "Delegate",
+    "Interpreter",
+    "InterpreterWithCustomOps",
+    "MemoryPlan",
+    "ModelError",
+    "OpResolverType",
+    "SignatureRunner",
+    "UnsupportedError",
+    "__version__",
+    "install_as",
+    "load_delegate",
+]

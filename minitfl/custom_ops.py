@@ -15,7 +15,7 @@ class Resolver:
     def __init__(self) -> None:
         self.custom_ops: dict[str, Callable[..., Any]] = {}
 
-    def AddCustom(  # noqa: N802 - as in C++
+    def AddCustom(
         self, name: str, prepare: Callable[[list, Any], Any] | None, eval: Callable[[list, Any], Any]
     ) -> None:
         """`eval(inputs, options)` gives the outputs; `prepare(inputs, options)`, or None, may raise to refuse them."""
@@ -37,7 +37,7 @@ class _Checked:
 
 
 def register_custom_op_registerer(name: str, function: Callable[[Any], Any]) -> None:
-    """Makes `function(resolver)` known under a name that InterpreterWithCustomOps(custom_op_registerers=[name]) takes."""
+    """Makes `function(resolver)` known under a name that InterpreterWithCustomOps takes for it."""
     _REGISTERERS[name] = function
 
 

@@ -1,4 +1,4 @@
-"""Delegates are native code that takes over parts of a graph. minitfl runs none: loading one fails as it does in LiteRT."""
+"""Delegates are native code that runs parts of a graph. minitfl takes none: loading one fails as it may in LiteRT."""
 
 from __future__ import annotations
 

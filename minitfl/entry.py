@@ -62,8 +62,8 @@ def _tensor_names(subgraph: Subgraph, indices: Sequence[int], what: str) -> dict
 # ---- names and values
 
 
-def match(entry: Entry, args: Sequence[Any], named: Mapping[str, Any]) -> dict[int, Any]:
-    """{tensor index: value}, one for each input of the entry. Positional values come in the graph's order."""
+def match(entry: Entry, args: Sequence[Any], named: Mapping[str, Any], partial: bool = False) -> dict[int, Any]:
+    """{tensor index: value}, one for each input of the entry, or `partial`ly. Positional values: the graph's order."""
     if len(args) == 1 and isinstance(args[0], Mapping):
         args, named = (), {**args[0], **named}
     if len(args) > len(entry.order):
@@ -75,7 +75,7 @@ def match(entry: Entry, args: Sequence[Any], named: Mapping[str, Any]) -> dict[i
             raise ValueError(f"input '{name}' was given twice")
         given[index] = value
     missing = [name for name, index in entry.inputs.items() if index not in given]
-    if missing:
+    if missing and not partial:
         raise ValueError(f"no value was given for {', '.join(missing)}; the model takes {entry.names()}")
     return given
 

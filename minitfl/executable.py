@@ -201,13 +201,13 @@ class BoundStep:
         self.late = step.call is None
         self.inputs = step.node.inputs
         self.outputs = step.node.outputs
-        self._kernel = kernel
-        self._args = args
+        self.kernel = kernel
+        self.args = args
 
     def run(self) -> None:
         try:
             with np.errstate(all="ignore"):
-                self._kernel(*self._args)
+                self.kernel(*self.args)
         except ModelError as error:
             raise placed(error, self.frame.plan.subgraph, self.node, "invoke") from error
 

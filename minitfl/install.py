@@ -20,7 +20,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-_INTERPRETER = (
+_Modules = dict[str, tuple[str, Sequence[str]]]
+_INTERPRETER: Sequence[str] = (
     "Delegate Interpreter InterpreterWithCustomOps OpResolverType SignatureRunner load_delegate"
     " _get_op_resolver_id _interpreter_wrapper metrics"
 ).split()
@@ -29,14 +30,13 @@ _EXPERIMENTAL = ["OpResolverType", "load_delegate"]
 
 # name to install -> its modules -> (where the contents come from, which they are); a module with others below it is a
 # package
-_LAYOUTS: dict[str, dict[str, tuple[str, list[str]]]] = {
-    name: {
-        name: ("minitfl", ["__version__"]),
-        f"{name}.interpreter": ("minitfl.interpreter", _INTERPRETER),
-        f"{name}.metrics_portable": ("minitfl.metrics", _METRICS),
+_LAYOUTS: dict[str, _Modules] = {}
+for _name in ("tflite_runtime", "ai_edge_litert"):
+    _LAYOUTS[_name] = {
+        _name: ("minitfl", ["__version__"]),
+        f"{_name}.interpreter": ("minitfl.interpreter", _INTERPRETER),
+        f"{_name}.metrics_portable": ("minitfl.metrics", _METRICS),
     }
-    for name in ("tflite_runtime", "ai_edge_litert")
-}
 _LAYOUTS["tensorflow.lite"] = {
     "tensorflow": ("minitfl", ["__version__"]),
     "tensorflow.lite": ("minitfl.interpreter", ["Interpreter"]),
@@ -45,7 +45,7 @@ _LAYOUTS["tensorflow.lite"] = {
     "tensorflow.lite.python.interpreter": ("minitfl.interpreter", _INTERPRETER),
 }
 # What a forced install replaces in an installed tensorflow, which keeps all else, its converter for one.
-_PATCHES = {
+_PATCHES: dict[str, Sequence[str]] = {
     "tensorflow.lite.python.interpreter": _INTERPRETER[:6],
     "tensorflow.lite.python.lite": ["Interpreter"],
     "tensorflow.lite": ["Interpreter"],
@@ -57,7 +57,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds and fills the modules that were installed."""
 
     def __init__(self) -> None:
-        self.modules: dict[str, tuple[str, list[str]]] = {}
+        self.modules: _Modules = {}
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if fullname not in self.modules:
@@ -84,7 +84,7 @@ _BEHIND, _BEFORE = _Finder(), _Finder()
 
 
 def install_as(name: str, force: bool = False) -> ModuleType:
-    """Makes `import name` give minitfl: for "tflite_runtime", "ai_edge_litert" or "tensorflow.lite". Returns the module.
+    """Makes `import name` give minitfl, for "tflite_runtime", "ai_edge_litert" or "tensorflow.lite"; -> the module.
 
     Where a package of that name is installed this is an ImportError. With `force` minitfl takes its place in this
     process; of an installed tensorflow only the interpreter is replaced.

@@ -313,7 +313,7 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
         return metadata.labels(self.metadata, self.associated_files)
 
     def memory_plan(self) -> MemoryPlan:
-        """Where the tensors of the primary subgraph lie in memory, and when they are alive. After allocate_tensors()."""
+        """Where the tensors of the primary subgraph lie, and when they are alive. After allocate_tensors()."""
         return self._interpreter.runtime.instance(0).memory_plan()
 
     # ---- copies, end, looks

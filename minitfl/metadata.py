@@ -24,15 +24,39 @@ _NORMALISATION = 1
 _MOST_LABEL_NBYTES = 1 << 26
 
 
+class _Stream(io.RawIOBase):
+    """Bytes or a memory map as a file, without a copy."""
+
+    def __init__(self, content: Any):
+        self._content = content
+        self._place = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = (0, self._place, len(self._content))[whence]
+        self._place = max(start + offset, 0)
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        end = len(self._content) if size is None or size < 0 else self._place + size
+        found = self._content[self._place : end]
+        self._place += len(found)
+        return found
+
+
 class AssociatedFiles(Mapping[str, bytes]):
     """The packed files of a model by name; each is unpacked when it is asked for."""
 
     def __init__(self, content: Any):
         self._archive = None
         if content is not None:
-            stream = io.BytesIO(content) if isinstance(content, bytes) else content
             try:
-                self._archive = zipfile.ZipFile(stream)
+                self._archive = zipfile.ZipFile(_Stream(content))
             except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, OverflowError):
                 self._archive = None  # the usual case: nothing is packed
 

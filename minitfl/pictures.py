@@ -12,7 +12,7 @@ How pixels p become the input x:
     float                   (p - mean) / std
 
 mean and std come from the caller, else from the model's metadata (NormalizationOptions), else they are 127.5: -1 to 1.
-If the caller gives them, they count for quantized inputs too: (p - mean) / std is then quantized with the input's scale.
+If the caller gives them, they count for quantized inputs too: (p - mean) / std is quantized with the input's scale.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class Normalisation:
     @staticmethod
     def _spread(numbers: tuple[float, ...], values: np.ndarray, axis: int) -> np.ndarray:
         if len(numbers) == 1:
-            return np.float32(numbers)
+            return np.asarray(numbers, np.float32)
         if len(numbers) != values.shape[axis]:
             raise PictureError(f"{len(numbers)} means or standard deviations for {values.shape[axis]} channels")
         shape = [1] * values.ndim

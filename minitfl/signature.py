@@ -60,4 +60,5 @@ class SignatureRunner:
         return {name: details(index, self._subgraph_index) for name, index in self._outputs}
 
     def __repr__(self) -> str:
-        return f"<minitfl.SignatureRunner {self._signature_key}({', '.join(self._inputs)}) -> {', '.join(dict(self._outputs))}>"
+        inputs, outputs = ", ".join(self._inputs), ", ".join(name for name, _ in self._outputs)
+        return f"<minitfl.SignatureRunner {self._signature_key}({inputs}) -> {outputs}>"

@@ -14,7 +14,7 @@ _INVALID = "The model is not a valid Flatbuffer buffer"
 class Source:
     """The bytes of one model, and the path they came from. `content` is bytes or a read-only memory map."""
 
-    def __init__(self, content: Any, name: str = "", given: bool = False):
+    def __init__(self, content: bytes | mapping.mmap | None, name: str = "", given: bool = False):
         self.content = content
         self.name = name
         self.given = given  # by the caller as model_content
@@ -32,7 +32,7 @@ class Source:
 
     def bytes(self) -> bytes:
         """The whole content; a copy only where the file is mapped."""
-        return self.content if isinstance(self.content, bytes) else bytes(self.content)
+        return self.content if isinstance(self.content, bytes) else bytes(self.content or b"")
 
     def share(self) -> Source:
         """The same content for another interpreter, which may outlive this one."""

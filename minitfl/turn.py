@@ -24,8 +24,8 @@ class Turn:
         if not self._lock.acquire(blocking=False):
             inside = self._inside[-1:] or ["a call"]
             raise RuntimeError(
-                f"{what}: another thread is inside {inside[0]} of this interpreter. An interpreter serves one thread at"
-                " a time: guard it with a lock, or give each thread its own, interpreter.clone() (the weights are shared)"
+                f"{what}: another thread is inside {inside[0]} of this interpreter. It serves one thread at a time:"
+                " guard it with a lock, or give each thread its own, interpreter.clone(), which shares the weights"
             )
         if what in _CHANGES and self._inside and self._inside[-1] in _CHANGES:
             self._lock.release()

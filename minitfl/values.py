@@ -23,7 +23,7 @@ _STRING_KINDS = "SUOT"  # bytes, str, objects, and the variable-width strings of
 
 def _bfloat16() -> np.dtype:
     try:
-        from ml_dtypes import bfloat16
+        from ml_dtypes import bfloat16  # pyright: ignore[reportMissingImports]
     except ImportError:
         return np.dtype(np.uint16)
     return np.dtype(bfloat16)
@@ -66,7 +66,7 @@ def type_name(dtype: np.dtype) -> str:
 
 
 def accept(value: Any, tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
-    """`value` as the array to store in `tensor`, or ValueError with the official words. Types and shapes must be exact."""
+    """`value` as the array to store in `tensor`; ValueError with the official words unless type and shape are exact."""
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:

@@ -34,7 +34,7 @@ def test_another_signature_can_be_named():
     interpreter = make(models.two_signatures())
     assert interpreter(x=[1.0, 2.0])["y"].tolist() == [3, 4]
     assert interpreter(x=[1.0, 2.0], signature="multiply")["y"].tolist() == [3, 6]
-    with pytest.raises(ValueError, match='Invalid signature_key provided: "zz". There is add, multiply.'):
+    with pytest.raises(ValueError, match=r'Invalid signature_key provided: "zz". There is add, multiply.'):
         interpreter(x=[1.0], signature="zz")
 
 
@@ -83,7 +83,7 @@ def test_values_are_cast_where_only_precision_is_lost():
 
 def test_values_are_not_cast_where_they_would_change():
     interpreter = make(models.quantized())
-    with pytest.raises(ValueError, match="float64 values cannot stand for int8 .* pass real=True"):
+    with pytest.raises(ValueError, match=r"float64 values cannot stand for int8 .* pass real=True"):
         interpreter(image=[[0.5, 1, 1, 1]])
     with pytest.raises(ValueError, match="values from 1 to 300 do not fit the type int8"):
         interpreter(image=[[1, 2, 3, 300]])

@@ -33,9 +33,6 @@ def run(code, **environment):
     return output
 
 
-FREE = "import sys, importlib.util as u, minitfl\n"  # the name must not be installed for a plain install_as
-
-
 @pytest.mark.skipif(importlib.util.find_spec("tflite_runtime") is not None, reason="tflite_runtime is installed")
 def test_tflite_runtime():
     code = """
@@ -90,17 +87,13 @@ print("done")
 def test_a_package_installed_later_goes_first(tmp_path):
     """The finder stands behind the others: what comes to be installed in a running process wins."""
     code = f"""
-import minitfl.install as install, importlib, sys
-if importlib.util.find_spec("ai_edge_litert"):
-    sys.meta_path[:] = [f for f in sys.meta_path if f.__name__ != "PathFinder"]
-install._add(install._BEHIND, "ai_edge_litert", at_end=True)
-from importlib.machinery import PathFinder
-sys.meta_path.insert(0, PathFinder)
+import minitfl.install as install, sys
+install._add(install._BEHIND, "tflite_runtime", at_end=True)
 sys.path.insert(0, {str(tmp_path)!r})
-import ai_edge_litert
-print(ai_edge_litert.installed)
+import tflite_runtime
+print(tflite_runtime.installed)
 """
-    fake(tmp_path, "ai_edge_litert")
+    fake(tmp_path, "tflite_runtime")
     assert run(code) == "True"
 
 
@@ -122,15 +115,15 @@ def test_names_that_minitfl_cannot_stand_for():
 
 
 def test_tensorflow_lite_without_tensorflow():
-    """tensorflow is hidden, should it be installed: the path of the packages is taken away."""
+    """Where tensorflow is installed it is hidden: the finder of the packages is told to find none of that name."""
     code = """
-import sys, minitfl.interpreter
-class Hidden:
+import sys, importlib.machinery, minitfl
+class Hiding:
     def find_spec(self, name, path=None, target=None):
-        if name == "tensorflow" and not found: raise ModuleNotFoundError(name)
-found = []
-import importlib.machinery
-sys.meta_path[:] = [f for f in sys.meta_path if f is not importlib.machinery.PathFinder]
+        hidden = name.partition(".")[0] == "tensorflow"
+        return None if hidden else importlib.machinery.PathFinder.find_spec(name, path, target)
+places = [n for n, finder in enumerate(sys.meta_path) if finder is importlib.machinery.PathFinder]
+sys.meta_path[places[0]] = Hiding()
 minitfl.install_as("tensorflow.lite")
 import tensorflow as tf
 from tensorflow.lite.python.interpreter import Interpreter, OpResolverType
@@ -185,7 +178,9 @@ def test_scripts_run_under_another_name(script):
     for option in (["--as", "tflite_runtime"], ["--as=tflite_runtime", "--force"]):
         status, output, errors = python("-m", "minitfl", *option, script, "--as", "x")
         assert (status, output) == (0, wanted), errors
-    status, output, errors = python("-m", "minitfl", "--as", "tflite_runtime", "-m", "app", "--as", "x", cwd=script.parent)
+    status, output, errors = python(
+        "-m", "minitfl", "--as", "tflite_runtime", "-m", "app", "--as", "x", cwd=script.parent
+    )
     assert (status, output) == (0, wanted), errors
 
 
@@ -198,7 +193,6 @@ def test_exit_codes_and_errors_come_through(tmp_path):
 
 
 def test_usage():
-    for arguments in ([], ["--as"], ["--as", "tflite_runtime"], ["app.py"], ["--as", "tflite_runtime", "-m"]):
+    for arguments in (["--as"], ["--as", "tflite_runtime"], ["--force", "app.py"], ["--as", "tflite_runtime", "-m"]):
         status, _, errors = python("-m", "minitfl", *arguments)
         assert status == 2 and errors.startswith("usage: python -m minitfl --as NAME")
-    assert python("-m", "minitfl", "--help")[0] == 0

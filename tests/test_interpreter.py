@@ -57,7 +57,7 @@ def test_reused_memory_is_never_shown():
 
 
 def test_a_dynamic_output_has_no_data_before_invoke():
-    with pytest.raises(ValueError, match="Tensor data is null. Run allocate_tensors\\(\\) first and invoke\\(\\)"):
+    with pytest.raises(ValueError, match=r"Tensor data is null. Run allocate_tensors\(\) first and invoke\(\)"):
         ready(models.reshape_by_input()).get_tensor(2)
 
 
@@ -79,7 +79,9 @@ def test_custom_operators_are_python_functions():
         seen.append((len(inputs), options))
         return inputs[0] * np.float32(options["factor"])
 
-    interpreter = ready(models.custom("Scale", "Sinh"), custom_ops={"Scale": scale, "Sinh": lambda x, _: [np.sinh(x[0])]})
+    interpreter = ready(
+        models.custom("Scale", "Sinh"), custom_ops={"Scale": scale, "Sinh": lambda x, _: [np.sinh(x[0])]}
+    )
     assert (run(interpreter, X) == np.sinh(X * 3)).all()
     assert seen == [(1, {"factor": 3})]
 
@@ -118,7 +120,9 @@ def test_prepare_may_refuse():
 
 
 def test_the_library_of_genai_operators_is_missing():
-    text = "Loading library 'pywrap_genai_ops.so' failed with error 'pywrap_genai_ops.so: cannot open shared object file"
+    text = (
+        "Loading library 'pywrap_genai_ops.so' failed with error 'pywrap_genai_ops.so: cannot open shared object file"
+    )
     with pytest.raises(ValueError, match=text):
         minitfl.InterpreterWithCustomOps(["pywrap_genai_ops.GenAIOpsRegisterer"], model_content=models.permute())
 
@@ -127,7 +131,7 @@ def test_the_library_of_genai_operators_is_missing():
 
 
 def test_delegates_fail_to_load():
-    with pytest.raises(ValueError, match="Failed to load delegate from libedgetpu.so.1\n"):
+    with pytest.raises(ValueError, match=r"Failed to load delegate from libedgetpu\.so\.1\n"):
         minitfl.load_delegate("libedgetpu.so.1", {"device": "usb"})
     with pytest.raises(ValueError):
         minitfl.Delegate("libedgetpu.so.1")
@@ -273,7 +277,7 @@ def test_empty_files_are_no_models(tmp_path, mmap):
 
 
 def test_content_given_as_path_is_recognised():
-    with pytest.raises(ValueError, match="Could not open .* pass it as model_content"):
+    with pytest.raises(ValueError, match=r"Could not open .* pass it as model_content"):
         Interpreter(models.permute())
 
 
@@ -337,8 +341,13 @@ def test_an_error_ends_the_turn():
 def test_closed_interpreters_say_so(tmp_path):
     with ready(models.permute()) as interpreter:
         assert (run(interpreter, X) == X[:, ::-1]).all()
-    for call in (interpreter.invoke, interpreter.get_input_details, lambda: interpreter.get_tensor(0), interpreter.clone):
-        with pytest.raises(ValueError, match="Interpreter was not initialized. It has been closed."):
+    for call in (
+        interpreter.invoke,
+        interpreter.get_input_details,
+        lambda: interpreter.get_tensor(0),
+        interpreter.clone,
+    ):
+        with pytest.raises(ValueError, match=r"Interpreter was not initialized. It has been closed."):
             call()
     interpreter.close()
     assert repr(interpreter) == "<minitfl.Interpreter, closed>"

@@ -105,7 +105,7 @@ def test_damaged_metadata_names_nothing():
     assert label_files(b"") == [] and label_files(b"M001" * 9) == []
     for length in range(0, 276, 4):
         assert label_files(sound[:length]) == []
-    for place in range(0, 290):
+    for place in range(290):
         for value in (0, 255):
             damaged = bytearray(sound)
             damaged[place] = value

@@ -51,7 +51,9 @@ def test_as_the_official_operators(official, type):
     rng = np.random.default_rng(1)
     for scale, zero in ((0.1, 0), (0.0371, 5), (3.0, 100)):
         zero = 0 if type == "int16" else zero
-        values = np.concatenate([rng.normal(0, 60 * scale, 500), (np.arange(-200, 200) + 0.5) * scale]).astype(np.float32)
+        values = np.concatenate([rng.normal(0, 60 * scale, 500), (np.arange(-200, 200) + 0.5) * scale]).astype(
+            np.float32
+        )
         m = Model()
         x = m.input(values.shape)
         q = m.tensor(values.shape, type, scale=scale, zero_point=zero)

@@ -1,4 +1,4 @@
-"""The commands: `minitfl classify`, `run`, `inspect`. Each is a module with `add(parsers)` and a function of its options."""
+"""`minitfl classify`, `run`, `inspect`. Each is a module with `add(parsers)` and a function of its options."""
 
 from __future__ import annotations
 

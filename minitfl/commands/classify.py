@@ -27,7 +27,7 @@ def add(parsers: Any) -> None:
     parser: ArgumentParser = parsers.add_parser(
         "classify",
         help="rank what a picture shows",
-        description="Ranks what a picture shows. Without arguments: an embedded model on an embedded handwritten digit.",
+        description="Ranks what a picture shows. Without arguments: an embedded model, a handwritten digit.",
         epilog="Pixels p become inputs so: p where the input is quantized uint8, p - 128 where it is int8; else "
         "(p - mean) / std, with the numbers of the model's metadata or 127.5 and 127.5. --mean and --std always count.",
     )
@@ -102,7 +102,9 @@ def _scores(
 
 def _ranking(outputs: Sequence[tuple[Tensor, np.ndarray]], wanted: int) -> np.ndarray:
     """The output that holds one number a class: that of as many as there are labels, else the first that can be."""
-    rows = [(t, a.ravel()) for t, a in outputs if a.dtype.kind in "iuf" and a.size and a.size == max(a.shape, default=1)]
+    rows = [
+        (t, a.ravel()) for t, a in outputs if a.dtype.kind in "iuf" and a.size and a.size == max(a.shape, default=1)
+    ]
     if not rows:
         shapes = ", ".join(str(a.shape) for _, a in outputs)
         raise UsageError(f"no output of the model is one score a class (their shapes: {shapes}); see minitfl run")

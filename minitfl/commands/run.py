@@ -97,12 +97,9 @@ def _run(
             raise UsageError("an input was given twice")
         chance = np.random.default_rng(options.seed)
         filled = [array for name, array in given if not name]
-        if options.random:
-            known = entry.match_some(found, filled, named)
-            known.update((i, random_array(tensors[i], chance)) for i in found.inputs.values() if i not in known)
-        else:
-            known = entry.match(found, filled, named)
+        known = entry.match(found, filled, named, partial=options.random)
         arrays = {i: entry.convert(value, tensors[i], options.real) for i, value in known.items()}
+        arrays.update((i, random_array(tensors[i], chance)) for i in found.inputs.values() if i not in arrays)
         for i, array in arrays.items():
             wrapper.ResizeInputTensor(i, np.array(array.shape, np.int32), False, found.subgraph.index)
     except ValueError as error:

@@ -25,7 +25,7 @@ from minitfl.kernels.fixedpoint import (
     power_of_two,
     quantize_multiplier,
     quantize_one,
-    rescale,
+    rescale_twice,
     rounding_shift,
     stored_range,
 )
@@ -149,7 +149,7 @@ def clamp_int(x, zero, factor, y_zero, low, high, y):
 
 
 def _clamp(x, zero, factor, y_zero, low, high):
-    return np.clip(rescale(x.astype(np.int64) - zero, *factor) + y_zero, low, high)
+    return np.clip(rescale_twice(x.astype(np.int64) - zero, *factor) + y_zero, low, high)
 
 
 @Kernel
@@ -161,7 +161,7 @@ def leaky_int(x, zero, factor, sign, slope_factor, y_zero, low, high, y):
 
 def _leaky(x, zero, factor, sign, slope_factor, y_zero, low, high):
     distance = x.astype(np.int64) - zero
-    result = np.where(distance >= 0, rescale(distance, *factor), sign * rescale(distance, *slope_factor))
+    result = np.where(distance >= 0, rescale_twice(distance, *factor), sign * rescale_twice(distance, *slope_factor))
     return np.clip(result + y_zero, low, high)
 
 
@@ -171,7 +171,7 @@ def prelu_int(x, slope, zero, slope_zero, factor, slope_factor, y_zero, low, hig
     for y, x, slope in blocks(y, x, slope):
         distance = x.astype(np.int64) - zero
         product = distance * (slope.astype(np.int64) - slope_zero)
-        result = np.where(distance >= 0, rescale(distance, *factor), rescale(product, *slope_factor))
+        result = np.where(distance >= 0, rescale_twice(distance, *factor), rescale_twice(product, *slope_factor))
         y[...] = np.clip(result + y_zero, low, high)
 
 

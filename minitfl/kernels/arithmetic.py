@@ -35,13 +35,13 @@ from minitfl.kernels.fixedpoint import (
     INT32_MIN,
     activation_range,
     float_activation_range,
+    high_mul,
     high_mul_int16,
     power_of_two,
     quantize_multiplier,
-    rescale,
+    rescale_twice,
     rounding_shift,
     stored_range,
-    wrap_int32,
 )
 from minitfl.op import Call, Kernel, Site, op
 
@@ -197,9 +197,9 @@ def add_int(x1, x2, zero1, zero2, left, sign, factor1, factor2, factor_y, y_zero
     factor_y: from there to the scale of y.
     """
     for y, x1, x2 in blocks(y, x1, x2):
-        total = rescale((x1.astype(np.int64) - zero1) << left, *factor1)
-        total += sign * rescale((x2.astype(np.int64) - zero2) << left, *factor2)
-        y[...] = np.clip(rescale(total, *factor_y) + y_zero, low, high)
+        total = rescale_twice((x1.astype(np.int64) - zero1) << left, *factor1)
+        total += sign * rescale_twice((x2.astype(np.int64) - zero2) << left, *factor2)
+        y[...] = np.clip(rescale_twice(total, *factor_y) + y_zero, low, high)
 
 
 @Kernel
@@ -214,7 +214,7 @@ def multiply_int(x1, x2, zero1, zero2, factor, y_zero, low, high, y):
     """y = x1 * x2 on stored numbers; factor: (multiplier, shift) of scale1 * scale2 / y_scale."""
     for y, x1, x2 in blocks(y, x1, x2):
         total = (x1.astype(np.int64) - zero1) * (x2.astype(np.int64) - zero2)
-        y[...] = np.clip(rescale(total, *factor) + y_zero, low, high)
+        y[...] = np.clip(rescale_twice(total, *factor) + y_zero, low, high)
 
 
 @Kernel
@@ -236,19 +236,18 @@ def divide_int(x1, x2, zero1, zero2, multiplier, shift, y_zero, low, high, y):
         dividend = (x1.astype(np.int64) - zero1) * np.sign(divisor)
         inverse, down = scaled_reciprocal(np.abs(divisor), 31)
         headroom = leading_zeros(np.where(dividend < 0, ~dividend, dividend)) - 1
-        quotient = rescale(dividend << headroom, inverse, 0)
-        down = shift - down - headroom
-        result = np.where(down > -32, rescale(quotient, multiplier, np.maximum(down, -31)), 0)
-        y[...] = np.clip(wrap_int32(result) + y_zero, low, high)
+        quotient = high_mul(dividend << headroom, inverse)
+        right = np.minimum(down + headroom - shift, 62)
+        y[...] = np.clip(rescale_twice(quotient, multiplier, -right) + y_zero, low, high)
 
 
 @Kernel
 def squared_difference_int(x1, x2, zero1, zero2, left, factor1, factor2, factor_y, y_zero, low, high, y):
     """y = (x1 - x2)**2 on stored numbers; see add_int."""
     for y, x1, x2 in blocks(y, x1, x2):
-        total = rescale((x1.astype(np.int64) - zero1) << left, *factor1)
-        total -= rescale((x2.astype(np.int64) - zero2) << left, *factor2)
-        y[...] = np.clip(rescale(total * total, *factor_y) + y_zero, low, high)
+        total = rescale_twice((x1.astype(np.int64) - zero1) << left, *factor1)
+        total -= rescale_twice((x2.astype(np.int64) - zero2) << left, *factor2)
+        y[...] = np.clip(rescale_twice(total * total, *factor_y) + y_zero, low, high)
 
 
 def _check_divisor(x, zero):

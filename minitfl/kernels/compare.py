@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from minitfl.kernels.broadcast import bfloat16_form, blocks, broadcast_shape, refused, workspace
-from minitfl.kernels.fixedpoint import quantize_multiplier, rescale
+from minitfl.kernels.fixedpoint import quantize_multiplier, rescale_twice
 from minitfl.op import Call, Kernel, Site, op
 
 # ---- kernels
@@ -83,7 +83,7 @@ def logical_not(x, y):
 
 def _in_units(x, zero, factor):
     """Stored numbers as multiples of 2**-8."""
-    return rescale((x.astype(np.int64) - zero) << 8, *factor)
+    return rescale_twice((x.astype(np.int64) - zero) << 8, *factor)
 
 
 # ---- preparations

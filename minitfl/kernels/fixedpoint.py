@@ -151,8 +151,12 @@ def rescale_twice(total, multiplier, shift):
     The rule of the element-wise reference kernels.
     """
     shift = np.asarray(shift, np.int64)
+    total = np.asarray(total, np.int64)
     left = np.maximum(shift, 0)
-    product = np.asarray(total, np.int64) * (multiplier * np.left_shift(np.int64(1), left))
+    if left.any():  # what 32 bits can't hold saturates
+        most = np.right_shift(np.int64(INT32_MAX), left)
+        total = np.left_shift(np.clip(total, -most, most), left)
+    product = total * multiplier
     product += 1 << 30
     product >>= 31
     return rounding_shift(product, np.maximum(-shift, 0))

@@ -20,7 +20,7 @@ import numpy as np
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import BLOCK, refused, workspace
 from minitfl.kernels.fixedmath import exp_negative, leading_zeros, log, scaled_reciprocal
-from minitfl.kernels.fixedpoint import high_mul, quantize_multiplier, rescale, round_away, rounding_shift, stored_range
+from minitfl.kernels.fixedpoint import high_mul, quantize_multiplier, rescale_twice, round_away, rounding_shift, stored_range
 from minitfl.kernels.tables import interpolate, table16
 from minitfl.op import Call, Kernel, Site, op
 
@@ -92,7 +92,7 @@ def softmax_int16(x, factor, exp_table, reciprocal_table, y):
     """
     for x, y in _rows(x, y):
         distance = x.astype(np.int64) - x.max(-1, keepdims=True)
-        place = np.clip(rescale(distance, *factor) + 32767, -32768, 32767).astype(np.int16)
+        place = np.clip(rescale_twice(distance, *factor) + 32767, -32768, 32767).astype(np.int16)
         exps = np.empty(x.shape, np.int16)
         interpolate.numpy(place, exp_table, exps)
         total = exps.sum(-1, keepdims=True, dtype=np.int64)
@@ -119,7 +119,7 @@ def log_softmax_int(x, differences, sums, back, least, y):
         # a sum beyond Q12 is halved until it fits, and the logarithm of what was taken out added
         halvings = 32 - leading_zeros(total >> 31)
         log_sum = log(total >> halvings, SUM_BITS, 5) + halvings * LOG_2
-        farthest = np.minimum(least + 1, -rescale(log_sum - (1 << 31), *back))
+        farthest = np.minimum(least + 1, -rescale_twice(log_sum - (1 << 31), *back))
         result = rounding_shift(differences[distance] - log_sum, 31 - 5 - 4) + info.max
         y[...] = np.where(distance < farthest, np.clip(result, info.min, info.max), info.min)
 
@@ -211,13 +211,13 @@ def _room(y: Tensor) -> int:
 def _distances(scale: float):
     """For each distance 0..255 from the row's largest: -distance * scale in Q5, its exp in Q0 and in Q12; how far is not
     negligible; (multiplier, shift) to Q5. None where a scale is too small for Q5."""
-    real = min(scale * 2.0**26, 2.0**30 - 1)
+    real = min(scale * 2.0**26, 2.0**31 - 1)
     if not real > 1:
         return None
     multiplier, shift = quantize_multiplier(real)
     farthest = int(np.floor(31 * 2.0**26 / 2.0**shift))
     distances = np.arange(256)
-    differences = rescale(-np.minimum(distances, farthest), multiplier, shift)
+    differences = rescale_twice(-np.minimum(distances, farthest), multiplier, shift)
     exps = np.where(distances <= farthest, exp_negative(differences, 5), 0)
     return differences, exps, rounding_shift(exps, SUM_BITS), farthest, (multiplier, shift)
 

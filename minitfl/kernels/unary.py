@@ -23,7 +23,7 @@ from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import bfloat16_form, blocks, refused, workspace
 from minitfl.kernels.fixedmath import inverse_square_root
-from minitfl.kernels.fixedpoint import quantize_multiplier, rescale, stored_range
+from minitfl.kernels.fixedpoint import quantize_multiplier, rescale_twice, stored_range
 from minitfl.kernels.tables import (
     interpolate_from,
     lookup,
@@ -53,7 +53,7 @@ def absolute_int(x, zero, factor, y_zero, low, high, y):
 
 def _absolute(x, zero, factor, y_zero, low, high):
     size = np.abs(x.astype(np.int64) - zero)
-    return np.clip((size if factor is None else rescale(size, *factor)) + y_zero, low, high)
+    return np.clip((size if factor is None else rescale_twice(size, *factor)) + y_zero, low, high)
 
 
 @Kernel
@@ -235,7 +235,7 @@ def _inverse_root_int(x: int, multiplier: int, shift: int) -> int:
     """multiplier * 2**(shift - 31) / sqrt(x), by way of 1 / sqrt(x) with 20 fractional bits."""
     bits = 20
     mantissa, exponent = inverse_square_root(x)
-    root = int(rescale(1, mantissa, exponent + bits))
+    root = int(rescale_twice(1, mantissa, exponent + bits))
     right = 31 - shift + bits
     return (root * multiplier + (1 << (right - 1))) >> right
 

@@ -1,0 +1,58 @@
+"""minitfl inspect: what a model is made of."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+from minitfl import inspect
+from minitfl.commands import terminal
+from minitfl.commands.classify import open_model
+from minitfl.commands.terminal import Column
+
+OPERATORS = (
+    Column("", right=True),
+    Column("operator"),
+    Column("inputs"),
+    Column("outputs"),
+    Column("MACs", right=True),
+    Column("options"),
+)
+TENSORS = (
+    Column(""),
+    Column("role"),
+    Column("type"),
+    Column("shape"),
+    Column("bytes", right=True),
+    Column("scale"),
+    Column("name"),
+)
+
+
+def add(parsers: Any) -> None:
+    parser: ArgumentParser = parsers.add_parser(
+        "inspect",
+        help="list a model's tensors, operators and sizes",
+        description="Lists a model's operators, tensors, signatures, metadata, sizes and multiply-accumulates (MACs).",
+    )
+    parser.add_argument("model", help="a .tflite file")
+    parser.add_argument("--json", action="store_true", help="all of it as JSON")
+    parser.set_defaults(command=show)
+
+
+def show(options: Namespace) -> None:
+    with open_model(options.model) as interpreter:
+        model = inspect.describe(interpreter)
+    if options.json:
+        print(json.dumps(model, indent=1, ensure_ascii=True))
+        return
+    print(model["file"])
+    for line in inspect.lines(model):
+        print(line)
+    for subgraph in model["subgraphs"]:
+        where = f"subgraph {subgraph['index']} {subgraph['name']}".rstrip()
+        print()
+        terminal.table(OPERATORS, list(inspect.operator_rows(subgraph)), f"{where}: operators")
+        print()
+        terminal.table(TENSORS, list(inspect.tensor_rows(subgraph)), f"{where}: tensors")

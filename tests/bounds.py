@@ -1,0 +1,79 @@
+"""How far a float result may lie from the official one: the bound of each op, and why.
+
+Sums of products: (depth + 4) * 2**-24 * sum|x * w|, the worst of `depth` roundings in any order, twice, since either side
+may round. Element-wise arithmetic: 2 units in the last place; functions of the C library: 4. What is made of such
+steps adds them up. sum|x * w| is computed by the kernel itself, on the absolute values and with its clamps open.
+"""
+
+import inspect
+
+import numpy as np
+
+EPSILON = 2.0**-24
+MOVES = frozenset(
+    "RESHAPE SQUEEZE EXPAND_DIMS TRANSPOSE PAD PADV2 MIRROR_PAD SPACE_TO_DEPTH DEPTH_TO_SPACE SPACE_TO_BATCH_ND "
+    "BATCH_TO_SPACE_ND CONCATENATION SPLIT SPLIT_V PACK UNPACK TILE BROADCAST_TO SLICE STRIDED_SLICE GATHER GATHER_ND "
+    "SELECT SELECT_V2 MAXIMUM MINIMUM RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 ABS NEG MAX_POOL_2D REDUCE_MAX REDUCE_MIN "
+    "RESIZE_NEAREST_NEIGHBOR FILL ZEROS_LIKE CAST READ_VARIABLE IF WHILE FLOOR CEIL ROUND SIGN TOPK_V2 ONE_HOT".split()
+)
+ARITHMETIC = frozenset("ADD SUB MUL DIV SQUARE SQUARED_DIFFERENCE DEQUANTIZE LEAKY_RELU PRELU FLOOR_MOD".split())
+PRODUCTS = frozenset("CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV FULLY_CONNECTED BATCH_MATMUL".split())
+SUMS = frozenset("SUM MEAN AVERAGE_POOL_2D L2_POOL_2D".split())
+
+
+def ulps(y, count):
+    return count * np.spacing(np.abs(np.nan_to_num(y, posinf=0, neginf=0)).astype(np.float32)).astype(np.float64)
+
+
+def float_bound(step, y):
+    """The bound for a float output of a step that has run; y: the official output."""
+    op = step.node.op
+    if op in MOVES:
+        return 0.0
+    if op in ARITHMETIC:
+        return ulps(y, 2)
+    inputs = [a for i in step.inputs if i >= 0 and (a := step.frame.arrays[i]) is not None]
+    floats = [a for a in inputs if a.dtype.kind == "f" and a.size]
+    most = max((float(np.abs(a).max()) for a in floats), default=0.0)
+    if op in PRODUCTS:
+        depth, total = sum_of_products(step)
+        return (depth + 4) * EPSILON * total + ulps(y, 1)
+    if op in SUMS:
+        terms = max(floats[0].size // max(y.size, 1), 1)
+        return (terms + 4) * EPSILON * terms * most if op == "SUM" else (terms + 4) * EPSILON * most
+    if op == "REDUCE_PROD":
+        return ulps(y, 2 * max(floats[0].size // max(y.size, 1), 1))
+    if op in ("SOFTMAX", "LOG_SOFTMAX"):
+        # exp of a difference that is off by half an ulp of the largest logit, then a sum over the row
+        terms = floats[0].shape[-1]
+        relative = (terms + 16) * EPSILON + 2 * EPSILON * most
+        return relative * np.abs(y) + (relative if op == "LOG_SOFTMAX" else 1e-38)
+    if op in ("L2_NORMALIZATION", "LOCAL_RESPONSE_NORMALIZATION"):
+        return (floats[0].shape[-1] + 12) * EPSILON * np.abs(y) + 1e-38
+    if op == "RESIZE_BILINEAR":
+        return 8 * EPSILON * most
+    if op in ("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF"):
+        # gates are sums over all inputs and the state, through functions whose slope is at most 1
+        depth = max(a.shape[-1] for a in inputs if a.ndim == 2)
+        return 64 * (depth + 4) * EPSILON * max(most, 1.0)
+    return ulps(y, 4)
+
+
+def sum_of_products(step):
+    """(depth, sum|x * w| + |bias|) of a linear step, by its own kernel on absolute values."""
+    kernel, args = step.kernel, step.args
+    names = list(inspect.signature(kernel).parameters)
+    values = dict(zip(names, args, strict=True))
+    total = np.zeros(values["y"].shape, values["y"].dtype)
+    for name, value in values.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            values[name] = np.abs(value)
+    values.update(y=total)
+    for name, limit in (("low", -np.inf), ("high", np.inf)):
+        if name in values:
+            values[name] = limit
+    with np.errstate(all="ignore"):
+        kernel(**values)
+    weights = next(values[name] for name in ("w", "b", "filter") if name in values)
+    depth = weights.size // max(weights.shape[-1] if step.node.op != "CONV_2D" else weights.shape[0], 1)
+    return depth, total.astype(np.float64)
