@@ -132,7 +132,7 @@ def run(
     tensors = entry.subgraph.tensors
     arrays = {i: convert(value, tensors[i], real) for i, value in given.items()}
     for i, array in arrays.items():
-        _check_rank(tensors[i], array)
+        check_rank(tensors[i], array)
     with wrapper.turn("run"):
         found = _once(wrapper, entry, arrays) if batch is None else _in_pieces(wrapper, entry, arrays, batch)
     for name, i in entry.outputs.items():
@@ -142,7 +142,7 @@ def run(
     return found
 
 
-def _check_rank(tensor: Tensor, array: np.ndarray) -> None:
+def check_rank(tensor: Tensor, array: np.ndarray) -> None:
     shape = tensor.shape or ()
     if shape and array.ndim != len(shape):
         hint = ": x[None] adds the batch axis" if array.ndim == len(shape) - 1 else ""

@@ -298,6 +298,7 @@ class Instance:
         plan = self.runtime.planner.plan(self.subgraph.index, self.shapes)
         if self.frame is None or self.frame.plan is not plan:
             old, self.frame = self.frame, None
+            self.variables.clear()
             frame = Frame(plan, self.runtime, variables=self.variables)
             if old is not None:
                 _keep_inputs(old, frame)

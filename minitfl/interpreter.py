@@ -113,6 +113,11 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
             self._custom_op_registerers: list[Any] = []
         self._experimental_compress_quantization_zero_points = experimental_compress_quantization_zero_points
         _check_arguments(experimental_op_resolver_type, num_threads, experimental_preserve_all_tensors)
+        for name, function in (custom_ops or {}).items():
+            if not callable(function):
+                raise TypeError(
+                    f"custom_ops[{name!r}] must be a function(inputs, options) -> outputs, not {function!r}"
+                )
         opened = _open(model_path, model_content, mmap)
         if opened.given:
             self._model_content = opened.content

@@ -147,7 +147,8 @@ class Planner:
         if index in stack:
             raise ModelError(f"subgraph {index} calls itself")
         kept = self._plans.setdefault(index, {})
-        key = tuple(sorted(shapes.items()))
+        tensors = self.graph.subgraphs[index].tensors
+        key = tuple(sorted((i, shape) for i, shape in shapes.items() if shape != tensors[i].shape))
         if key not in kept:
             made = _Planning(self, self.graph.subgraphs[index], shapes, (*stack, index)).run()
             while len(kept) >= self.KEPT:

@@ -18,6 +18,7 @@ import numpy as np
 from minitfl.graph import STORED, Tensor
 
 _RANGES = {"int4": (-8, 7), "uint4": (0, 15), "int2": (-2, 1)}
+_PLAIN = frozenset(name for name, stored in STORED.items() if stored.name == name)  # stored as what they are
 _STRING_KINDS = "SUOT"  # bytes, str, objects, and the variable-width strings of NumPy 2
 
 
@@ -71,6 +72,8 @@ def accept(value: Any, tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
         raise ValueError(f"Failed to convert value into readable tensor. ({error})") from error
+    if array.dtype == tensor.dtype and array.shape == shape and tensor.type in _PLAIN:
+        return array
     if tensor.type in ("int4", "uint4"):
         return _accept_4bit(array, tensor, shape)
     given = type_name(array.dtype)

@@ -16,6 +16,7 @@ import warnings
 
 import numpy as np
 
+from minitfl.build import Model
 from tests import small_models as models
 
 CASES = {}
@@ -216,6 +217,85 @@ def preserve_all_warns(lite):
         found = ["debugging purposes only" in " ".join(str(w.message).split()) for w in caught]
         make(lite, models.permute(), False, experimental_preserve_all_tensors=True)
     return found, len(caught)
+
+
+# ---- models that break the format
+
+
+def broken(name, text, change, allocate=False):
+    def try_it(lite):
+        make(lite, models.broken(change), allocate)
+
+    CASES[f"broken_{name}"] = (try_it, text)
+
+
+def put(where, key, value):
+    where[key] = value
+
+
+broken("no_subgraph", "No subgraph in the model.", lambda t, s: put(t, "subgraphs", []))
+broken(
+    "operator_code",
+    "Op builtin_code out of range: 5000. Are you using old TFLite binary with newer model\\?",
+    lambda t, s: put(t["operator_codes"][0], "builtin_code", 5000),
+)
+broken(
+    "operator_version",
+    "Didn't find op for builtin opcode 'NEG' version '99'. An older version of this builtin might be supported."
+    " Are you using an old TFLite binary with a newer model\\?",
+    lambda t, s: put(t["operator_codes"][0], "version", 99),
+)
+broken(
+    "operator_index",
+    "Missing registration for opcode_index 99",
+    lambda t, s: put(s["operators"][0], "opcode_index", 99),
+)
+broken(
+    "short_constant",
+    "(?s)required_bytes <= bytes was not true.*Tensor 2 is invalidly specified in schema.",
+    lambda t, s: put(s["tensors"][2], "shape", [3, 5]),
+)
+broken(
+    "buffer_index",
+    "Tensor 2 specifies out of range buffer 9999 \\(only 2 buffers\\).",
+    lambda t, s: put(s["tensors"][2], "buffer", 9999),
+)
+broken(
+    "buffer_offset",
+    "Constant buffer 1 specified an out of range offset.",
+    lambda t, s: put(t["buffers"], 1, {"offset": 99999, "size": 4}),
+)
+broken(
+    "zero_points",
+    "QuantizationParam has 1 zero_point values and 3 scale values. Must have same number.",
+    lambda t, s: put(s["tensors"][2]["quantization"], "zero_point", [0]),
+)
+broken("type", "Unsupported data type 100 in tensor", lambda t, s: put(s["tensors"][0], "type", 100))
+broken(
+    "dimension",
+    "BytesRequired number of elements overflowed.",
+    lambda t, s: put(s["tensors"][0], "shape", [1, -4]),
+)
+broken(
+    "node_input",
+    "Invalid tensor index 777 in node inputs. The subgraph has 3 tensors",
+    lambda t, s: put(s["operators"][0], "inputs", [777]),
+    allocate=True,
+)
+
+
+@case("Tensor 1 is both input 1 and output 0")
+def output_that_is_an_input(lite):
+    m = Model()
+    x, y = m.input((1, 4)), m.tensor((1, 4))
+    m.op("ADD", [x, y], [y])
+    m.output(y)
+    make(lite, m.content())
+
+
+@case("Input tensor 0 lacks data")
+def input_without_data(lite):
+    make(lite, models.broken(lambda t, s: put(s, "inputs", []))).invoke()
 
 
 # ---- details

@@ -1,7 +1,7 @@
 """How far a float result may lie from the official one: the bound of each op, and why.
 
-Sums of products: (depth + 4) * 2**-24 * sum|x * w|, the worst of `depth` roundings in any order, twice, since either side
-may round. Element-wise arithmetic: 2 units in the last place; functions of the C library: 4. What is made of such
+Sums of products: (depth + 4) * 2**-24 * sum|x * w|, the worst of `depth` roundings in any order, twice, since either
+side may round. Element-wise arithmetic: 2 units in the last place; functions of the C library: 4. What is made of such
 steps adds them up. sum|x * w| is computed by the kernel itself, on the absolute values and with its clamps open.
 """
 

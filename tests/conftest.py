@@ -10,14 +10,19 @@ from pathlib import Path
 import pytest
 
 try:
-    from hypothesis import HealthCheck, settings
+    from hypothesis import HealthCheck, Phase, settings
 except ImportError:  # tests/portable runs without
     pass
 else:
     calm = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
     settings.register_profile("ci", derandomize=True, database=None, print_blob=True, **calm)
+    # a planted fault only has to be found, not to be made small
+    settings.register_profile(
+        "faults", derandomize=True, database=None, phases=[Phase.explicit, Phase.generate], **calm
+    )
     settings.register_profile("long", derandomize=False, print_blob=True, **calm)
-    settings.load_profile("long" if os.environ.get("MINITFL_CASES") else "ci")
+    chosen = "faults" if os.environ.get("MINITFL_FAULTS") else "long" if os.environ.get("MINITFL_CASES") else "ci"
+    settings.load_profile(chosen)
 
 SKIPS = Path(__file__).with_name("allowed_skips.txt")
 

@@ -24,7 +24,7 @@ class Outcome:
 
 
 def forced(content, inputs, official):
-    """Runs the model; `official`: tensor index -> value, after the official run. AssertionError where a node differs."""
+    """Runs the model; `official`: tensor index -> value after the official run. AssertionError where they differ."""
     instance = Runtime(load_model(content), preserve_all=True).instance(0)
     subgraph = instance.subgraph
     for i, value in zip(subgraph.inputs, inputs, strict=True):

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 
 from minitfl.build import Model
+from minitfl.schema.writer import write_model
 
 REVERSE = np.eye(4, dtype=np.float32)[::-1]
 
@@ -213,3 +214,15 @@ def counter():
     s.op("ASSIGN_VARIABLE", [handle(s, "start"), x], [])
     m.signature("start", {"x": x}, {}, subgraph=s)
     return m.content()
+
+
+def broken(change):
+    """A model of one NEG after `change(tree, subgraph)` of its tree."""
+    m = Model()
+    x, y = m.input((1, 4), name="x"), m.tensor((1, 4), name="y")
+    m.constant(np.ones((3, 4), np.int8), scale=[1.0, 2.0, 3.0], zero_point=[0, 0, 0], name="c")
+    m.op("NEG", [x], [y])
+    m.output(y)
+    tree = m.tree()
+    change(tree, tree["subgraphs"][0])
+    return write_model(tree)

@@ -69,6 +69,23 @@ def test_constants_are_not_written():
         interpreter.tensor(1)()[...] = 0
 
 
+def test_strings_are_empty_before_they_are_set():
+    interpreter = ready(models.strings())
+    assert interpreter.get_tensor(0).tolist() == [b""] * 10
+    view = interpreter.tensor(0)()
+    view[3] = b"x"
+    assert interpreter.get_tensor(0)[3] == b"x"
+    with pytest.raises(RuntimeError, match="There is at least 1 reference"):
+        interpreter.invoke()
+    del view
+    interpreter.invoke()
+
+
+def test_values_of_the_other_byte_order_are_turned():
+    interpreter = ready(models.permute())
+    assert (run(interpreter, X.astype(">f4")) == X[:, ::-1]).all()
+
+
 # ---- custom operators
 
 
@@ -84,6 +101,11 @@ def test_custom_operators_are_python_functions():
     )
     assert (run(interpreter, X) == np.sinh(X * 3)).all()
     assert seen == [(1, {"factor": 3})]
+
+
+def test_custom_operators_must_be_callable():
+    with pytest.raises(TypeError, match=r"custom_ops\['Sinh'\] must be a function"):
+        Interpreter(model_content=models.custom("Sinh"), custom_ops={"Sinh": 3})
 
 
 def test_all_unresolved_operators_are_named_at_once():

@@ -48,7 +48,12 @@ def test_malformed(official, path):
         assert stage == error.stage, f"{stage}: {mine!r}, officially {error}"
         assert isinstance(mine, ModelError)
         assert any(kind.__name__ == error.type for kind in type(mine).__mro__), f"{mine!r}, officially {error}"
-        assert path.stem in ("conv_filter_buffer_short",) or "node" in str(mine) or stage == "construct" or "ensor" in str(mine)
+        assert (
+            path.stem in ("conv_filter_buffer_short",)
+            or "node" in str(mine)
+            or stage == "construct"
+            or "ensor" in str(mine)
+        )
         return
     except Died:
         assert isinstance(mine, ModelError)

@@ -53,7 +53,9 @@ def test_one_mean_for_each_channel():
     colour = np.full((2, 2, 3), (10, 20, 30), np.uint8)
     values = given_to("float32", colour, given=Normalisation((9, 18, 27), (1, 2, 3)))
     assert np.array_equal(values[0, 0, 0], [1, 1, 1])
-    first = prepare(colour, tensor("float32", (1, 3, 2, 2)), layout((1, 3, 2, 2)), Normalisation((9, 18, 28), (1, 2, 1)))
+    first = prepare(
+        colour, tensor("float32", (1, 3, 2, 2)), layout((1, 3, 2, 2)), Normalisation((9, 18, 28), (1, 2, 1))
+    )
     assert first.shape == (1, 3, 2, 2) and np.array_equal(first[0, :, 1, 1], [1, 1, 2])
     with pytest.raises(PictureError, match="3 means or standard deviations for 1 channels"):
         given_to("float32", RAMP, given=Normalisation((1, 2, 3), (1,)))
@@ -134,7 +136,7 @@ def test_resize_is_pillows_bilinear(data):
     before, after = (data.draw(st.tuples(st.integers(1, 40), st.integers(1, 40))) for _ in range(2))
     picture = rng.integers(0, 256, (*before, 3), np.uint8)
     theirs = np.asarray(image.fromarray(picture).resize(after[::-1], image.Resampling.BILINEAR))
-    # Pillow rounds to 8 bits after each of its two passes, with weights of 8 bits after the point
+    # Pillow rounds to 8 bits after each of its two passes
     assert np.abs(resize(picture, *after).astype(int) - theirs).max() <= 1
 
 

@@ -101,6 +101,7 @@ def _run(
         arrays = {i: entry.convert(value, tensors[i], options.real) for i, value in known.items()}
         arrays.update((i, random_array(tensors[i], chance)) for i in found.inputs.values() if i not in arrays)
         for i, array in arrays.items():
+            entry.check_rank(tensors[i], array)
             wrapper.ResizeInputTensor(i, np.array(array.shape, np.int32), False, found.subgraph.index)
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -1,0 +1,115 @@
+"""Every shared model that the official runtime runs, tensor by tensor, and end to end where all are integers."""
+
+import numpy as np
+import pytest
+
+from minitfl.errors import ModelError
+from minitfl.graph import OBJECTS
+from minitfl.load import load_model
+from tests.cases import OursFailed, compare, ours, shared_model
+from tests.lockstep import forced
+from tests.oracle import Died, Error
+
+OPTIMISED = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+
+# How many models of each folder are compared, with how many tensors; how many both refuse, at the same call.
+COMPARED = {
+    "coral": (0, 0, 0),
+    "litert": (0, 0, 0),
+    "mediapipe": (0, 0, 0),
+    "micro": (0, 0, 0),
+    "mlperf_tiny": (0, 0, 0),
+}
+# The official runtime dies on these: what becomes of them here.
+DIES = {"litert/blockwise_quantized": "runs"}
+# Refused officially and run here, and why.
+OURS_ALONE = {}
+
+
+def drawn_inputs(graph, seed):
+    """Seeded random values for each input: all of an 8-bit type, [-1, 1] for floats, small for what may be an index."""
+    rng = np.random.default_rng(seed)
+    subgraph = graph.subgraphs[0]
+    return [_drawn(rng, subgraph.tensors[i]) for i in subgraph.inputs]
+
+
+def _drawn(rng, tensor):
+    shape = tensor.shape
+    if tensor.type == "string":
+        return np.full(shape, b"abc", object)
+    if tensor.type == "bool":
+        return rng.integers(0, 2, shape).astype(bool)
+    if tensor.dtype.kind == "f":
+        return rng.uniform(-1, 1, shape).astype(tensor.dtype)
+    low, high = {"int8": (-128, 127), "uint8": (0, 255), "int4": (-8, 7), "int16": (-1000, 1000)}.get(
+        tensor.type, (0, 4)
+    )
+    return rng.integers(low, high, shape, endpoint=True).astype(tensor.dtype)
+
+
+def run_officially(official, content, graph):
+    """(inputs, tensors): on random inputs, or on zeros where these are refused, as indices out of range.
+
+    Under the reference resolver, or the optimised one for models with an op that the reference lacks.
+    """
+    inputs = drawn_inputs(graph, 0)
+    zeros = [a if a.dtype == object else np.zeros_like(a) for a in inputs]
+    for resolver, arrays in (("BUILTIN_REF", inputs), ("BUILTIN_REF", zeros), (OPTIMISED, inputs), (OPTIMISED, zeros)):
+        try:
+            return arrays, official.tensors(content, arrays, resolver=resolver)
+        except Error as error:
+            last = error
+    raise last
+
+
+def all_integers(graph):
+    return all(t.dtype.kind in "iub" and t.type not in OBJECTS for s in graph.subgraphs for t in s.tensors)
+
+
+def judge(official, name, content):
+    """Tensors compared for one model; 0 where both refuse it alike. AssertionError where they part."""
+    try:
+        graph = load_model(content)
+    except ModelError as error:
+        with pytest.raises(Error) as theirs:
+            official.run(content, [])
+        assert theirs.value.stage == "construct", f"refused here only: {error}"
+        assert isinstance(error, ValueError)
+        return 0
+    try:
+        inputs, tensors = run_officially(official, content, graph)
+    except Died:
+        assert DIES[name] == "runs"
+        ours(content, drawn_inputs(graph, 0))
+        return 0
+    except Error as refusal:
+        if name in OURS_ALONE:
+            ours(content, drawn_inputs(graph, 0))
+            return 0
+        with pytest.raises(OursFailed) as mine:
+            ours(content, [np.zeros_like(a) if a.dtype != object else a for a in drawn_inputs(graph, 0)])
+        assert mine.value.stage == refusal.stage, f"{mine.value}, officially {refusal}"
+        assert any(kind.__name__ == refusal.type for kind in type(mine.value.error).__mro__)
+        return 0
+    outcome = forced(content, inputs, tensors)
+    if all_integers(graph):
+        compare(ours(content, inputs), official.run(content, inputs), place="end to end, ")
+    return outcome.tensors
+
+
+@pytest.mark.parametrize("folder", COMPARED)
+def test_every_tensor_of_every_model(official, folder):
+    compared = tensors = refused = 0
+    failures = []
+    for path in sorted(shared_model(folder).glob("*.tflite")):
+        name = f"{folder}/{path.stem}"
+        try:
+            count = judge(official, name, path.read_bytes())
+        except (Exception, pytest.fail.Exception) as error:
+            failures.append(f"{name}: {type(error).__name__}: {error}")
+            continue
+        compared += bool(count)
+        refused += not count
+        tensors += count
+    assert not failures, "\n\n".join(failures)
+    assert (compared, tensors, refused) == COMPARED[folder]
