@@ -148,7 +148,7 @@ def test_a_case_over_its_time_limit_ends_the_worker(official):
 
 def test_pytest_never_imports_the_official_runtime(official):
     official.run(add_model(), [ONES, ONES])
-    assert not {"tensorflow", "ai_edge_litert"} & set(sys.modules)
+    assert not [name for name in sys.modules if "_pywrap" in name]  # what loads their native code
 
 
 def test_without_a_runtime_tests_are_skipped_by_name(monkeypatch):
@@ -291,7 +291,7 @@ def pytest_run(folder, text, *arguments, **environment):
     (folder / "test_one.py").write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "", **environment}
     return subprocess.run([*command, str(folder)], cwd=folder, env=environment, capture_output=True, text=True)
 
 

@@ -96,9 +96,12 @@ def log(x, input_bits, output_bits):
 
 
 def inverse_square_root(x: int) -> tuple[int, int]:
-    """1 / sqrt(x) for a whole number 0 < x < 2**29 as (multiplier, shift), see fixedpoint: five Newton-Raphson steps from 1."""
+    """1 / sqrt(x) for a whole number x > 0 as (multiplier, shift), see fixedpoint: five Newton-Raphson steps from 1."""
     if x == 1:
         return INT32_MAX, 0
+    if x >= 1 << 29:
+        multiplier, shift = inverse_square_root(x // 4)
+        return multiplier, shift - 1
     pairs = (int(leading_zeros(x)) - 1) // 2 - 1  # of bits: x becomes a Q3 number in [1/4, 1)
     half = rounding_shift((x << (2 * pairs)) >> 1, 1)
     y = raw(1, 3)

@@ -8,6 +8,7 @@ factor; the kernels do so in integers, with the factor written as multiplier * 2
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -162,6 +163,15 @@ def rescale_twice(total, multiplier, shift):
     return rounding_shift(product, np.maximum(-shift, 0))
 
 
+def rescale_up(total, multiplier, shift):
+    """rescale_twice with both roundings half up: the rule of the optimised matrix products."""
+    shift = np.asarray(shift, np.int64)
+    product = np.left_shift(np.asarray(total, np.int64), np.maximum(shift, 0)) * multiplier
+    product = (product + (1 << 30)) >> 31
+    right = np.maximum(-shift, 0)
+    return np.right_shift(product + (np.left_shift(np.int64(1), right) >> 1), right)
+
+
 def wrap_int32(x):
     """x modulo 2**32 as a signed number: what an int32 variable of C++ holds."""
     return np.asarray(x, np.int64).astype(np.int32).astype(np.int64)
@@ -170,12 +180,17 @@ def wrap_int32(x):
 def round_away(x):
     """Reals rounded to whole numbers, half away from zero; the type stays. C's round()."""
     x = np.asarray(x)
-    return np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x) if x.dtype != np.float32 else _round_away_float32(x)
+    # adding 0.5 itself would take the number just below 0.5 up to 1
+    half = np.nextafter(x.dtype.type(0.5), x.dtype.type(0))
+    return np.trunc(x + np.copysign(half, x))
 
 
-def _round_away_float32(x):
-    # 0.49999997 + 0.5 is 1.0 in float32: add in float64, where it is exact
-    return np.copysign(np.floor(np.abs(x.astype(np.float64)) + 0.5), x).astype(np.float32)
+def rescale_real(total, factor):
+    """total * factor rounded to a whole number, half away from zero; computed in float64, as float64.
+
+    The rule of the reference FULLY_CONNECTED. |total| < 2**53.
+    """
+    return round_away(np.multiply(total, factor, dtype=np.float64))
 
 
 def bfloat16_to_float32(bits):
@@ -188,6 +203,90 @@ def float32_to_bfloat16(x):
     bits = np.asarray(x, np.float32).view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     return np.where(np.isnan(x), (bits >> np.uint32(16)) | np.uint32(0x40), rounded).astype(np.uint16)
+
+
+# ---- from sums of products to stored values
+
+
+def requantize(total, bias, multiplier, shift, zero, low, high, rule, y):
+    """y = clip(rescale(total + bias) + zero, low, high), for whole numbers `total` (rows, channels) held as floats.
+
+    bias, multiplier, shift (channels,). rule: "once" is rescale, "twice" rescale_twice, "wide" rescale_wide.
+    |total + bias| < 2**31, or 2**47 for "wide".
+
+    8-bit results are computed in float64, to the bit, where -12 <= shift <= 0. Let t = total + bias, and all of
+    |t * multiplier * 2**(shift - 31)| < 512, as the rest is clipped either way. "once": this product is a multiple of
+    2**-43, found within 2**-45; 0.5 + zero is added within 2**-44; so floor can't err, and what is whole after the
+    addition is found exactly. "twice": the product is at first left multiplied by 2**-shift, and then below 2**21, a
+    multiple of 2**-31, found with 0.5 added within 2**-31. The second rounding is of multiples of 2**-12; to go away
+    from zero, halves are first made longer by 2**-40 of themselves.
+    """
+    if rule == "wide" or low < -256 or high > 255:
+        _requantize_integers(total, bias, multiplier, shift, zero, low, high, rule, y)
+        return
+    rows, channels = total.shape
+    again = min(rows, max(1, 512 // max(channels, 1)))  # rows in line: NumPy is slow where lines are short
+    bias64 = np.tile(np.asarray(bias, np.float64), again)
+    exponent = shift - 31 if rule == "once" else -31
+    first = np.tile(np.ldexp(np.asarray(multiplier, np.float64), exponent), again)
+    second = np.tile(np.ldexp(1 + 2.0**-40, shift), again)
+    step = max(1, (1 << 15) // max(again * channels, 1)) * again
+    memory = np.empty(min(step, rows) * channels)
+    for start in range(0, rows, step):
+        part = total[start : start + step]
+        out = memory[: part.size].reshape(part.shape)
+        np.copyto(out, part)
+        whole = len(part) - len(part) % again
+        for lines, n in ((out[:whole].reshape(-1, again * channels), again), (out[whole:], 1)):
+            if not lines.size:
+                continue
+            lines += bias64[: n * channels]
+            lines *= first[: n * channels]
+            if rule == "twice":
+                lines += 0.5
+                np.floor(lines, out=lines)
+                lines *= second[: n * channels]
+            lines += 0.5 + zero
+            np.floor(lines, out=lines)
+        np.clip(out, low, high, out=out)
+        np.copyto(y[start : start + step], out, casting="unsafe")
+    odd = np.flatnonzero((shift < -12) | (shift > 0))
+    if odd.size:
+        few = np.empty((rows, odd.size), y.dtype)
+        picked = (bias[odd], multiplier[odd], shift[odd])
+        _requantize_integers(total[:, odd], *picked, zero, low, high, rule, few)
+        y[:, odd] = few
+
+
+def _requantize_integers(total, bias, multiplier, shift, zero, low, high, rule, y):
+    rescaling = {"once": rescale, "twice": rescale_twice, "wide": rescale_wide}[rule]
+    step = max(1, (1 << 15) // max(total.shape[1], 1))
+    for start in range(0, len(total), step):
+        part = total[start : start + step].astype(np.int64) + bias
+        part = wrap_int32(rescaling(part, multiplier, shift)) + zero
+        np.copyto(y[start : start + step], np.clip(part, low, high), casting="unsafe")
+
+
+def exact_weights(w, w_zero, x_most):
+    """(w - w_zero as floats, bounds): weights whose sums of products are exact, for |x| <= x_most in whole numbers.
+
+    w (units, ...) stored integers. In float32, every sum over depths bounds[i] to bounds[i + 1] stays below 2**24,
+    whatever the order; where more than 8 parts would be needed the result is float64 and one part. The result lies in
+    memory with the units last, as a matrix product likes it.
+    """
+    units, depth = w.shape[0], math.prod(w.shape[1:])
+    most = np.abs(np.subtract(w, w_zero, dtype=np.int32)).reshape(units, depth)
+    for parts in range(1, 9):
+        bounds = tuple(depth * i // parts for i in range(parts + 1))
+        sums = (most[:, a:b].sum(axis=1, dtype=np.int64).max(initial=0) for a, b in pairwise(bounds))
+        if all(int(total) * x_most < 2**24 for total in sums):
+            dtype = np.float32
+            break
+    else:
+        dtype, bounds = np.float64, (0, depth)
+    floats = np.empty((*w.shape[1:], units), dtype)
+    np.subtract(np.moveaxis(w, 0, -1), w_zero, out=floats, casting="unsafe", dtype=np.int32)
+    return np.moveaxis(floats, -1, 0), bounds
 
 
 # ---- exact sums of products

@@ -19,58 +19,64 @@ HALF = np.nextafter(np.float32(0.5), np.float32(0))  # |x| + HALF, cut off, is |
 def quantize_rows(x, asymmetric):
     """(q, scale, zero): q int8 like x, scale float32 (rows,), zero int64 (rows,), where x ~ scale * (q - zero).
 
-    x (rows, depth) float32. Symmetric: -127..127 spans +-max|x|, zero is 0. Asymmetric: -128..127 spans the row's range,
-    widened to hold 0. A row of zeros has scale 1. A row that holds inf or NaN has such a scale, and q of 0.
+    x (rows, depth) float32. Symmetric: -127..127 spans +-max|x|, zero is 0. Asymmetric: -128..127 spans the row's
+    range, widened to hold 0. A row of zeros has scale 1. A row that holds inf or NaN has such a scale, and q of 0.
     """
+    scale, inverse, zero = row_scales(x, asymmetric)
+    q = np.empty(x.shape, np.int8)
+    quantize_into(x, inverse[:, None], zero[:, None], asymmetric, q)
+    return q, scale, zero
+
+
+def row_scales(x, asymmetric):
+    """(scale, inverse, zero) of quantize_rows: float32, float32, int64 (rows,). The inverse is rounded on its own."""
+    if not asymmetric:
+        largest = np.maximum(x.max(-1, initial=0), -x.min(-1, initial=0))
+        finite = np.isfinite(largest)
+        empty = largest == 0
+        spans = np.where(empty | ~finite, np.float32(127), largest)
+        with np.errstate(over="ignore"):
+            inverse = np.where(finite & ~empty, np.float32(127) / spans, np.float32(0))
+        scale = np.where(empty, np.float32(1), largest / np.float32(127))
+        return scale, inverse, np.zeros(len(x), np.int64)
+    low, high = x.min(-1, initial=0), x.max(-1, initial=0)
     with np.errstate(invalid="ignore", over="ignore"):
-        return _quantize_asymmetric(x) if asymmetric else _quantize_symmetric(x)
+        width = (high - low).astype(np.float64) / 255  # the difference is rounded to float32
+    finite = np.isfinite(width)
+    empty = width == 0
+    exact = np.where(empty | ~finite, 1.0, width)
+    # the end whose error is smaller decides where zero lies
+    with np.errstate(invalid="ignore"):
+        below, above = low / exact, high / exact
+        zero = np.where(128 + np.abs(below) < 127 + np.abs(above), -128 - below, 127 - above)
+        zero = np.clip(np.where(finite & ~empty, zero, 0), -128, 127)
+    zero = np.copysign(np.floor(np.abs(zero) + 0.5), zero).astype(np.int64)
+    scale = np.where(finite, exact, width).astype(np.float32)
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = np.where(finite & ~empty, np.float32(1) / scale, np.float32(0))
+    return scale, inverse, zero
+
+
+def quantize_into(x, inverse, zero, asymmetric, out):
+    """out = zero + (x * inverse rounded half away from zero), within -128..127, or -127..127 if symmetric."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        q = np.multiply(x, inverse)
+        q += np.copysign(HALF, q)
+        np.trunc(q, out=q)
+        q += np.asarray(zero, np.float32)
+        np.clip(q, -128 if asymmetric else -127, 127, out=q)
+        if np.isnan(q.sum()):
+            np.nan_to_num(q, copy=False)
+        np.copyto(out, q, casting="unsafe")
 
 
 def hybrid_matmul(q, scale, zero, w, w_scale):
     """scale * w_scale * ((q - zero) @ w.T), float32 (rows, units), for what quantize_rows gives.
 
-    w (units, depth) stored int8, w_scale a float32 or (units,). The sum of products is exact; rounded are the product of
-    the two scales, the sum to float32, and the product of both.
+    w (units, depth) stored int8, w_scale a float32 or (units,). The sum of products is exact; rounded are the product
+    of the two scales, the sum to float32, and the product of both.
     """
     total = exact_matmul(q, zero[:, None], w.T, 0).astype(np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         total *= scale[:, None] * np.asarray(w_scale, np.float32)
     return total
-
-
-def _quantize_symmetric(x):
-    largest = np.abs(x).max(-1, initial=0)
-    empty = largest == 0
-    largest[empty] = 127
-    q = _rounded(x * (np.float32(127) / largest)[:, None], np.isfinite(largest))
-    np.clip(q, -127, 127, out=q)
-    return q.astype(np.int8), largest / np.float32(127), np.zeros(len(x), np.int64)
-
-
-def _quantize_asymmetric(x):
-    low, high = x.min(-1, initial=0), x.max(-1, initial=0)
-    width = high - low
-    empty = width == 0
-    finite = np.isfinite(width)
-    exact = np.where(empty | ~finite, 1.0, width.astype(np.float64) / 255)
-    # the end whose error is smaller decides where zero lies
-    below, above = low / exact, high / exact
-    nearer = 128 + np.abs(below) < 127 + np.abs(above)
-    zero = np.where(nearer, -128 - below, 127 - above)
-    zero = np.clip(np.where(finite, zero, 0), -128, 127)
-    zero = np.where(empty, 0, np.copysign(np.floor(np.abs(zero) + 0.5), zero)).astype(np.int64)
-    scale = np.where(finite, exact, width).astype(np.float32)
-    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale != 0)
-    q = _rounded(x * inverse[:, None], finite)
-    q += zero[:, None]
-    np.clip(q, -128, 127, out=q)
-    return q.astype(np.int8), scale, zero
-
-
-def _rounded(x, finite):
-    """x rounded half away from zero, in place; rows that are not finite become 0."""
-    x += np.copysign(HALF, x)
-    np.trunc(x, out=x)
-    if not finite.all():
-        x[~finite] = 0
-    return x

@@ -10,16 +10,20 @@
 Indices from data are checked before anything is read: negative ones and ones past the end are errors.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from minitfl.errors import ModelError
-from minitfl.kernels.layout import NUMBERS
-from minitfl.op import Call, Kernel, op
+from minitfl.kernels.broadcast import broadcast_shape, refused
+from minitfl.op import Call, Kernel, NotYet, op
 
 GATHERED = frozenset("float32 float16 bfloat16 uint8 int4 int8 int16 int64 int32 bool string".split())
 SCATTERED = frozenset("float32 uint8 bool int8 int64 int32".split())
+SELECTED = frozenset(
+    "float32 float16 bfloat16 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool complex64".split()
+)
 
 
 def check_indices(indices, limit, what):
@@ -35,15 +39,19 @@ def gather(x, indices, axis, batch_dims, y):
     check_indices(indices, x.shape[axis], "gather")
     if not batch_dims:
         np.take(x, indices, axis=axis, out=y, mode="clip")
-        return
-    batch = x.shape[:batch_dims]
-    for b in np.ndindex(*batch):
-        y[b] = np.take(x[b], indices[b], axis=axis - batch_dims)
+    elif y.size:
+        parts = ((0, batch_dims), (batch_dims, axis), (axis + 1, x.ndim))
+        batch, outer, inner = (math.prod(x.shape[a:b]) for a, b in parts)
+        rows = np.arange(batch)[:, np.newaxis]
+        picked = x.reshape(batch, outer, x.shape[axis], inner)[rows, :, indices.reshape(batch, -1)]
+        y.reshape(batch, outer, -1, inner)[...] = picked.transpose(0, 2, 1, 3)
 
 
 @Kernel
 def gather_nd(x, indices, y):
     """indices (..., count): the first `count` axes of x."""
+    if indices.size and not x.size:
+        raise ModelError(f"gather_nd from an empty tensor {x.shape}")
     parts = _multi_index(x.shape, indices, "gather_nd")
     y[...] = x[parts].reshape(y.shape) if parts else x
 
@@ -53,10 +61,9 @@ def scatter_nd(indices, updates, y):
     """What meets in one place is added up; bools are or-ed."""
     parts = _multi_index(y.shape, indices, "scatter_nd")
     y[...] = 0
-    if parts:
-        np.add.at(y, parts, updates.reshape(parts[0].shape + y.shape[len(parts) :]))
-    else:
-        y[...] = updates.reshape(-1, *y.shape).sum(axis=0)
+    if not parts:  # each update is as large as y
+        y, parts = y[np.newaxis], (np.zeros(indices.shape[:-1], np.intp),)
+    np.add.at(y, parts, updates)
 
 
 def _multi_index(shape, indices, what):
@@ -108,7 +115,17 @@ def gather_(site):
     site.expect(batch == indices.shape[:batch_dims], f"batches of {x.shape} and {indices.shape} differ")
     y = replace(site.output(0), type=x.type)
     y = y.reshaped(x.shape[:axis] + indices.shape[batch_dims:] + x.shape[axis + 1 :])
+    if _is_known(site, x) and _is_known(site, indices):
+        check_indices(site.value(indices), x.shape[axis], "gather")
     return Call(gather, (x, indices, axis, batch_dims, y), (y,))
+
+
+def _is_known(site, tensor):
+    try:
+        site.value(tensor)
+    except NotYet:
+        return False
+    return True
 
 
 @op("GATHER_ND", max_version=6)
@@ -134,11 +151,11 @@ def scatter_nd_(site):
     if updates.type not in SCATTERED:
         site.unsupported(f"Updates of type '{updates.type}' are not supported by scatter_nd.")
     site.expect(indices.type == shape.type, "Indices and shape must have the same type.")
+    sizes = tuple(int(n) for n in site.value(shape).reshape(-1))
     if indices.type != "int32":
         site.unsupported(f"Indices of type '{indices.type}' are not supported by scatter_nd.")
     site.expect(indices.rank >= 1 and updates.rank >= 1, f"indices {indices.shape} and updates {updates.shape}")
     site.expect(shape.rank == 1, f"the shape has {shape.rank} axes")
-    sizes = tuple(int(n) for n in site.value(shape))
     site.expect(all(n >= 0 for n in sizes), f"the shape {sizes} is negative")
     count = indices.shape[-1]
     wanted = indices.shape[:-1] + sizes[count:]
@@ -154,46 +171,55 @@ def where_(site):
     condition = site.input(0)
     if condition.type not in ("bool", "float32", "int64", "int32", "int8", "uint8", "uint32"):
         site.unsupported(f"Condition tensor has unsupported type: '{condition.type}'.")
-    site.expect(condition.rank > 0, "Where op requires condition w/ rank > 0")
-    found = np.nonzero(site.value(condition))
-    y = replace(site.output(0), type="int64").reshaped(found[0].size, condition.rank)
+    y = replace(site.output(0), type="int64")
+    values = site.value(condition)
+    if not condition.rank:
+        return refused(y.reshaped(0, 0), "Where op requires condition w/ rank > 0")
+    found = np.nonzero(values)
+    y = y.reshaped(found[0].size, condition.rank)
     return Call(where, (found, y), (y,))
 
 
 @op("SELECT", max_version=4)
 def select_(site):
     condition, a, b, y = _selection(site)
+    if all(t.size == 1 for t in (condition, a, b, y)):
+        return _select(condition, a, b, y)
     site.expect(a.shape == b.shape, f"the choices are {a.shape} and {b.shape}")
-    if condition.shape == a.shape:
-        return Call(select, (condition, a, b, y.reshaped(a.shape)), (y.reshaped(a.shape),))
-    rows = condition.rank == 1 and a.rank >= 1 and condition.size == a.shape[0]
-    site.expect(not condition.rank or rows, f"a condition {condition.shape} for choices {a.shape}")
-    y = y.reshaped(a.shape)
-    if rows:  # each element decides over a row
-        condition = condition.reshaped(condition.size, *([1] * (a.rank - 1)))
-    return Call(select, (condition, a, b, y), (y,))
+    if condition.rank and condition.shape != a.shape:
+        rows = condition.rank == 1 and a.rank >= 1 and condition.size == a.shape[0]
+        site.expect(rows, f"a condition {condition.shape} for choices {a.shape}")
+        condition = condition.reshaped(condition.size, *([1] * (a.rank - 1)))  # each element decides over a row
+    return _select(condition, a, b, y.reshaped(a.shape))
 
 
 @op("SELECT_V2", max_version=2)
 def select_v2(site):
     condition, a, b, y = _selection(site)
-    try:
-        shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
-    except ValueError:
-        raise ModelError(f"Given shapes, {condition.shape}, {a.shape} and {b.shape}, are not broadcastable.") from None
-    site.expect(len(shape) <= 8, f"{len(shape)} axes are more than 8")
-    y = y.reshaped(shape)
-    return Call(select, (condition, a, b, y), (y,))
+    if all(t.size == 1 for t in (condition, a, b, y)):
+        return _select(condition, a, b, y)
+    y = y.reshaped(broadcast_shape(condition, a, b))
+    alike = condition.shape == a.shape == b.shape
+    site.expect(alike or y.rank <= 8, f"{y.rank} axes are more than 8")
+    return _select(condition, a, b, y)
 
 
 def _selection(site):
+    """The condition, the choices, the output; its shape stands where all have one element, else it is not yet right."""
     site.arity(3, 1)
     condition, a, b = (site.input(i) for i in range(3))
     site.expect(condition.type == "bool", f"the condition is {condition.type}")
     site.expect(a.type == b.type, f"the choices are {a.type} and {b.type}")
-    if a.type not in NUMBERS - {"int4"}:
-        site.unsupported(f"Does not support type other than bool|float|int, got {a.type}")
-    return condition, a, b, replace(site.output(0), type=a.type)
+    y = replace(site.output(0), type=a.type)
+    return condition, a, b, y if y.shape is not None else y.reshaped(a.shape)
+
+
+def _select(condition, a, b, y):
+    if a.type not in SELECTED:
+        return refused(y, f"Does not support type other than bool|float|int, got {a.type}")
+    if y.size == 1:
+        condition, a, b = (t.reshaped(y.shape) for t in (condition, a, b))
+    return Call(select, (condition, a, b, y), (y,))
 
 
 @op("ONE_HOT", max_version=1)
@@ -206,7 +232,7 @@ def one_hot_(site):
     site.expect(off.type == on.type, f"the values are {on.type} and {off.type}")
     for t in (depth, on, off):
         site.expect(t.size == 1, f"'{t.name}' has {t.size} elements")
-    site.expect(depth.type == "int32", f"the depth is {depth.type}")
+    site.expect(depth.type in ("int32", "int64"), f"the depth is {depth.type}")
     axis = site.options.axis
     axis = indices.rank if axis == -1 else axis
     site.expect(0 <= axis <= indices.rank, f"axis {axis} for indices of rank {indices.rank}")
@@ -214,4 +240,6 @@ def one_hot_(site):
     site.expect(length >= 0, f"the depth is {length}")
     y = replace(site.output(0), type=on.type)
     y = y.reshaped(*indices.shape[:axis], length, *indices.shape[axis:])
+    if on.type == "int16":
+        return refused(y, "ONE_HOT of type int16")
     return Call(one_hot, (indices, on, off, axis, y), (y,))

@@ -10,39 +10,62 @@ from dataclasses import replace
 
 import numpy as np
 
+from minitfl.kernels.broadcast import refused
 from minitfl.op import Call, Kernel, op
+
+SORTED_WHOLE = 4096  # a shorter row is sorted whole
 
 
 @Kernel
 def arg_max(x, axis, y):
-    """The first of the largest; a NaN is never larger, so it counts only in the first place."""
-    y[...] = _first_extreme(x, axis, np.greater, -np.inf)
+    """The first of the largest that is not NaN; 0 where all are NaN."""
+    y[...] = _first_extreme(x, axis, np.argmax, -np.inf)
 
 
 @Kernel
 def arg_min(x, axis, y):
-    """The first of the smallest; a NaN is never smaller, so it counts only in the first place."""
-    y[...] = _first_extreme(x, axis, np.less, np.inf)
+    """The first of the smallest that is not NaN; 0 where all are NaN."""
+    y[...] = _first_extreme(x, axis, np.argmin, np.inf)
 
 
-def _first_extreme(x, axis, better, worst):
-    pick = np.argmax if better is np.greater else np.argmin
+def _first_extreme(x, axis, pick, worst):
     if x.dtype.kind != "f" or not np.isnan(x).any():
         return pick(x, axis=axis)
-    found = pick(np.where(np.isnan(x), x.dtype.type(worst), x), axis=axis)
-    return np.where(np.isnan(np.take(x, 0, axis=axis)), 0, found)
+    valid = ~np.isnan(x)
+    filled = np.where(valid, x, x.dtype.type(worst))
+    found = pick(filled, axis=axis)
+    extreme = np.take_along_axis(filled, np.expand_dims(found, axis), axis).squeeze(axis)
+    return np.where(extreme == worst, np.argmax(valid, axis=axis), found)
 
 
 @Kernel
 def top_k(x, values, indices):
     """x (rows ..., n), values and indices (rows ..., k). NaN counts as smallest."""
-    k = values.shape[-1]
-    if x.dtype.kind == "f":
-        order = np.lexsort((-x, np.isnan(x)), axis=-1)
+    n, k = x.shape[-1], values.shape[-1]
+    if not values.size:
+        return
+    falling = ~_sortable(x)  # integers: ~ turns their order around and can't overflow
+    if n < SORTED_WHOLE or k * 8 > n:
+        order = np.argsort(falling, axis=-1, kind="stable")[..., :k]
     else:
-        order = np.argsort(-x.astype(np.int64) if x.dtype.itemsize < 8 else ~x, axis=-1, kind="stable")
-    indices[...] = order[..., :k]
-    values[...] = np.take_along_axis(x, order[..., :k], axis=-1)
+        order = np.stack([_first_of_many(row, k) for row in falling.reshape(-1, n)]).reshape(values.shape)
+    indices[...] = order
+    values[...] = np.take_along_axis(x, order, axis=-1)
+
+
+def _first_of_many(row, k):
+    """Where the k smallest of a row are, in order: only those not above the k-th are sorted."""
+    near = np.flatnonzero(row <= np.partition(row, k - 1)[k - 1])
+    return near[np.argsort(row[near], kind="stable")[:k]]
+
+
+def _sortable(x):
+    """Integers in the order of x; NaN is the smallest of all, -0.0 equals 0.0."""
+    if x.dtype.kind != "f":
+        return x
+    bits = (x + np.float32(0)).view(np.int32)
+    ordered = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
+    return np.where(np.isnan(x), np.int32(-(2**31)), ordered)
 
 
 # ---- preparations
@@ -81,16 +104,23 @@ def _arg(site, kernel):
 def top_k_(site):
     site.arity(2, 2)
     x, count = site.input(0), site.input(1)
-    site.expect(count.type in ("int32", "int16"), f"k is {count.type}")
-    site.expect(count.size == 1, f"k has {count.size} elements")
-    site.expect(x.rank >= 1, "TopK k input must have 1 or more dimensions.")
-    if x.type not in ("float32", "uint8", "int8", "int16", "int32", "int64"):
-        site.unsupported(f"Type {x.type} is currently not supported by TopK.")
     values, indices = site.output(0), site.output(1)
     site.expect(values.type == x.type, f"the input is {x.type}, the values {values.type}")
-    site.expect(indices.type in ("int32", "int16"), f"the indices are {indices.type}")
-    k = max(int(site.value(count).reshape(-1)[0]), 0)
-    site.expect(k <= x.shape[-1], f"TopK k {k} is higher than the internal dimension {x.shape[-1]}.")
-    shape = (*x.shape[:-1], k)
-    values, indices = values.reshaped(shape), indices.reshaped(shape)
+    site.expect(count.type in ("int32", "int16"), f"k is {count.type}")
+    k = site.value(count).reshape(-1)
+    site.expect(count.size == 1, f"k has {count.size} elements")
+    site.expect(x.rank >= 1, "TopK k input must have 1 or more dimensions.")
+    k, n = max(int(k[0]), 0), x.shape[-1]
+    site.expect(k <= n, f"TopK k {k} is higher than the internal dimension {n}.")
+    values, indices = (t.reshaped(*x.shape[:-1], k) for t in (values, indices))
+    if x.type not in ("float32", "uint8", "int8", "int16", "int32", "int64"):
+        return _both_refused(values, indices, f"Type {x.type} is currently not supported by TopK.")
+    if indices.type not in ("int32", "int16"):
+        return _both_refused(values, indices, f"Output index type {indices.type} is not supported by TopK.")
+    if indices.type == "int16" and values.size and n > 32767:
+        return _both_refused(values, indices, "TopK row size exceeds output index type range.")
     return Call(top_k, (x, values, indices), (values, indices))
+
+
+def _both_refused(values, indices, message):
+    return replace(refused(values, message), outputs=(values, indices))

@@ -9,11 +9,16 @@ paddings (rank, 2): how many values before and after along each axis. All are ge
 
 import numpy as np
 
+from minitfl.errors import ModelError
+from minitfl.kernels.broadcast import refused
 from minitfl.op import Call, Kernel, op
 
 PADDED = frozenset("float32 float16 bfloat16 uint8 int8 int16 int32 int64 bool".split())
 PADDINGS = frozenset("int64 int32 int8 int16 bool".split())
-MOST_AXES = 8
+MIRRORED = frozenset(
+    "float32 float16 bfloat16 float64 uint8 int8 uint16 int16 uint32 int32 uint64 int64 bool complex64".split()
+)
+MOST_AXES = 5
 
 
 @Kernel
@@ -29,6 +34,12 @@ def mirror_pad(x, paddings, mode, y):
     y[...] = np.pad(x, paddings, mode=mode)
 
 
+@Kernel
+def mismatch(message, y):
+    """Raises ModelError: the official kernel compares the scales when it runs."""
+    raise ModelError(message)
+
+
 @op("PAD", max_version=6)
 def pad_(site):
     return _pad(site)
@@ -42,21 +53,22 @@ def padv2(site):
 def _pad(site):
     site.arity((2, 3), 1)
     x, y, value = site.input(0), site.output(0), site.optional(2)
-    paddings = _paddings(site, x, PADDINGS)
+    _check_paddings(site, x, PADDINGS)
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
     site.expect(x.rank <= MOST_AXES, f"the input has {x.rank} axes, more than {MOST_AXES}")
+    if value is not None:
+        site.expect(value.type == x.type, f"the value is {value.type}, the input {x.type}")
+        site.expect(value.size == 1, f"the value has {value.size} elements")
+    paddings = _paddings(site)
+    y = y.reshaped(_padded(x, paddings))
     if x.type not in PADDED:
-        site.unsupported(f"Type {x.type} is currently not supported by Pad.")
+        return refused(y, f"Type {x.type} is currently not supported by Pad.")
     quantized = x.type == "uint8" or (x.type in ("int8", "int16") and x.quantization is not None)
     if value is None:
         value = np.array(_numbers(y)[1] if quantized else 0, y.dtype)
-    else:
-        site.expect(value.type == x.type, f"the value is {value.type}, the input {x.type}")
-        site.expect(value.size == 1, f"the value has {value.size} elements")
-        if quantized:
-            pair = _numbers(value), _numbers(y)
-            site.expect(pair[0] == pair[1], f"the value has (scale, zero) {pair[0]}, the output {pair[1]}")
-    y = y.reshaped(tuple(before + n + after for n, (before, after) in zip(x.shape, paddings, strict=True)))
+    elif quantized and _numbers(value) != _numbers(y):
+        message = f"the value has (scale, zero) {_numbers(value)}, the output {_numbers(y)}"
+        return Call(mismatch, (message, y), (y,))
     inside = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, paddings, strict=True))
     return Call(pad, (x, inside, value, y), (y,))
 
@@ -65,32 +77,40 @@ def _pad(site):
 def mirror_pad_(site):
     site.arity(2, 1)
     x, y = site.input(0), site.output(0)
-    paddings = _paddings(site, x, ("int32", "int64"))
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
-    if x.type not in ("float32", "int32", "uint8", "int8", "int64", "int16"):
-        site.unsupported(f"Type {x.type} is currently not supported by MirrorPad.")
+    mode = site.enum("mode", "MirrorPadMode").lower()
+    _check_paddings(site, x, ("int32", "int64"))
     if x.type in ("uint8", "int8", "int16"):
         pair = _numbers(x), _numbers(y)
         site.expect(pair[0] == pair[1], f"the input has (scale, zero) {pair[0]}, the output {pair[1]}")
         site.expect(x.type != "int16" or pair[0][1] == 0, f"int16 with zero point {pair[0][1]}")
-    mode = site.enum("mode", "MirrorPadMode").lower()
+    paddings = _paddings(site)
     for n, pair in zip(x.shape, paddings, strict=True):
         most = n - 1 if mode == "reflect" else n
         site.expect(
             max(pair) <= most, f"paddings {pair} of an axis of {n} mirror more than the {most} values there are"
         )
-    y = y.reshaped(tuple(before + n + after for n, (before, after) in zip(x.shape, paddings, strict=True)))
+    y = y.reshaped(_padded(x, paddings))
+    if x.type not in MIRRORED:
+        return refused(y, f"Type {x.type} is currently not supported by MirrorPad.")
     return Call(mirror_pad, (x, tuple(paddings), mode, y), (y,))
 
 
-def _paddings(site, x, types):
+def _check_paddings(site, x, types):
     paddings = site.input(1)
     site.expect(paddings.type in types, f"Padding type {paddings.type} is not supported")
     site.expect(paddings.shape == (x.rank, 2), f"paddings of shape {paddings.shape} for an input of rank {x.rank}")
-    pairs = [(int(before), int(after)) for before, after in site.value(paddings)]
+
+
+def _paddings(site):
+    pairs = [(int(before), int(after)) for before, after in site.value(site.input(1))]
     site.expect(all(n >= 0 for pair in pairs for n in pair), f"Pad value has to be greater than equal to 0: {pairs}")
     return pairs
 
 
+def _padded(x, paddings):
+    return tuple(before + n + after for n, (before, after) in zip(x.shape, paddings, strict=True))
+
+
 def _numbers(t):
-    return (0.0, 0) if t.quantization is None else (t.scale, t.zero)
+    return (t.scale, t.zero) if t.quantization is not None and t.quantization.per_tensor else (0.0, 0)

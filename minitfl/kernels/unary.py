@@ -236,8 +236,7 @@ def _inverse_root_int(x: int, multiplier: int, shift: int) -> int:
     bits = 20
     mantissa, exponent = inverse_square_root(x)
     root = int(rescale_twice(1, mantissa, exponent + bits))
-    right = 31 - shift + bits
-    return (root * multiplier + (1 << (right - 1))) >> right
+    return int(rescale_twice(root, multiplier, shift - bits))
 
 
 @op("SQUARE", max_version=1)

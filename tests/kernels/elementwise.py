@@ -8,7 +8,7 @@ from tests.cases import broadcasting, quantization, shapes
 
 
 def model(op, operands, result, version=1, **options):
-    """(content, handles): operands and result are (type, shape, {quantization}); a constant has its array fourth."""
+    """Its content. Operands and result are (type, shape, {quantization}); a constant has its array fourth."""
     m = Model()
     handles = []
     for type, shape, numbers, *data in operands:
@@ -44,7 +44,7 @@ def two_shapes(draw):
 
 def numbers(draw, type, low=2.0**-9, high=2.0):
     """Quantization of that type with a scale in low..high."""
-    scale = draw(st.floats(np.log2(low), np.log2(high)) | st.integers(int(np.log2(low)), int(np.log2(high))))
+    scale = draw(st.floats(np.log2(low), np.log2(high)) | st.integers(int(np.ceil(np.log2(low))), int(np.floor(np.log2(high)))))
     return {**draw(quantization(type)), "scale": float(np.float32(2.0**scale))}
 
 

@@ -183,11 +183,13 @@ def test_quantized_div(type, data):
 
 def div_shift(x1, x2, shift):
     """The bits by which DIV shifts the quotient right: how far x1 and x2 are from filling 31 bits, less the scales' share."""
-    x1, x2 = np.broadcast_arrays(x1, x2)
-    headroom = [31 - int(a if b > 0 else -a).bit_length() if (a >= 0) == (b > 0) else 31 - (abs(int(a)) - 1).bit_length()
-                for a, b in zip(x1.ravel(), x2.ravel())]
-    above = [int(abs(b)).bit_length() - 1 for b in x2.ravel()]
-    return np.reshape(headroom, x1.shape) + np.reshape(above, x1.shape) - shift
+    dividend = x1 * np.sign(x2)
+    headroom = 31 - bit_length(np.where(dividend < 0, ~dividend, dividend))
+    return headroom + bit_length(np.abs(x2)) - 1 - shift
+
+
+def bit_length(x):
+    return np.frexp(x.astype(float))[1]
 
 
 def test_div_of_a_small_number():

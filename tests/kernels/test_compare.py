@@ -64,7 +64,7 @@ def test_a_scale_of_one_or_more():
 def near(draw, x, shape):
     """Numbers that often equal those of x."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    return rng.choice(x.ravel(), shape) if x.size and draw(st.booleans()) else None
+    return np.asarray(rng.choice(x.ravel(), shape), x.dtype) if x.size and draw(st.booleans()) else None
 
 
 @pytest.mark.parametrize("op,type", [(op, type) for op, types in PLAIN.items() for type in types.split()])

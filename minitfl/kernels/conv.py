@@ -1,0 +1,186 @@
+"""CONV_2D: every output channel is a sum over a window of all channels of its group.
+
+    y[b, i, j, u] = act(bias[u] + sum over k, l, c of w[u, k, l, c] * x[b, i * stride + k * dilation - pad, .., c])
+
+x (batch, height, width, channels); w (units, filter height, filter width, depth); bias (units,); y (batch, out height,
+out width, units). With channels = groups * depth, the units of a group see the channels of that group alone. What lies
+outside the image counts as real 0. Pairs are (height, width).
+
+    x, y       w            bias           kernel         w is scaled
+    float32    float32      float32        conv_float     -
+    float32    int8 int4    float32        conv_hybrid    per tensor, or per unit
+    uint8      uint8        int32          conv_int       per tensor
+    int8       int8 int4    int32          conv_int       per tensor or per unit
+    int16      int8 int4    int32 int64    conv_int       per tensor or per unit
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
+from minitfl.kernels.hybrid import quantize_into, row_scales
+from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, finish, integer_bias, numbers, prepared_weights
+from minitfl.kernels.windows import fitted, placement, windows
+from minitfl.op import Call, Kernel, Site, op
+
+
+@Kernel
+def conv_float(x, w, bias, stride, dilation, pad, low, high, y):
+    """The sum of products plus bias, within low..high; float32."""
+    for _, _, _, total in _sums(x, w, None, stride, dilation, pad, None, y):
+        finish(total, bias, low, high)
+
+
+@Kernel
+def conv_int(x, x_zero, w, w_zero, parts, bias, multiplier, shift, y_zero, low, high, rule, stride, dilation, pad, y):
+    """conv_float on stored integers, where real = scale * (stored - zero).
+
+    The bias is stored with scale x_scale * w_scale and zero 0, so it adds to the sum of products as it is.
+    multiplier, shift (units,): x_scale * w_scale / y_scale; rule, low, high: see fixedpoint.requantize. w: floats that
+    hold w - w_zero with `parts` as fixedpoint.exact_weights gives them; or the stored filter, parts None.
+    """
+    if parts is None:
+        w, parts = exact_weights(w, w_zero, MAGNITUDE[x.dtype.name])
+
+    def load(out, part, image):
+        np.subtract(part, x_zero, out=out, dtype=out.dtype, casting="unsafe")
+
+    for image, rows, columns, total in _sums(x, w, parts, stride, dilation, pad, load, y):
+        block = y[image, rows, columns].reshape(total.shape)
+        requantize(total, bias, multiplier, shift, y_zero, low, high, rule, block)
+
+
+@Kernel
+def conv_hybrid(x, w, w_scale, parts, bias, asymmetric, stride, dilation, pad, low, high, y):
+    """conv_float on float32 x that is brought to 8 bits, an image at a time, and a stored filter with scale w_scale.
+
+    w, parts: as in conv_int; w_scale float32 (units,).
+    """
+    if parts is None:
+        w, parts = exact_weights(w, 0, 255)
+    scale, inverse, zero = row_scales(x.reshape(x.shape[0], -1), asymmetric)
+
+    def load(out, part, image):
+        quantize_into(part, inverse[image], zero[image], asymmetric, out)
+        out -= zero[image]
+
+    for image, rows, columns, total in _sums(x, w, parts, stride, dilation, pad, load, y):
+        block = y[image, rows, columns].reshape(total.shape)
+        np.copyto(block, total, casting="unsafe")
+        if asymmetric:
+            block *= w_scale
+            block *= scale[image]
+        else:
+            block *= scale[image] * w_scale
+        finish(block, bias, low, high)
+
+
+def _sums(x, w, parts, stride, dilation, pad, load, y):
+    """Yields (image, rows, columns, total): the sums of products of one block of windows after the other.
+
+    total (windows, units). Where parts is None it is the block's place in y, else a float array to be used up at once:
+    depths parts[i] to parts[i + 1] are summed in w's type, and if there are more such parts, they together in float64.
+    """
+    units, depth = w.shape[0], w.shape[3]
+    groups = x.shape[3] // depth
+    tall, wide, pad = fitted(x.shape, y.shape, w.shape[1:3], pad, stride, dilation)
+    used = w[:, tall, wide]
+    if parts is not None and len(parts) > 2 and used.shape != w.shape:
+        used, parts = used.astype(np.float64), parts[:2]
+    filter = used.shape[1:3]
+    length = filter[0] * filter[1] * depth
+    matrix = used.reshape(groups, units // groups, length).swapaxes(1, 2)
+    bounds = parts if parts is not None and len(parts) > 2 else (0, length)
+    memory = np.empty(0, used.dtype)
+    weight = groups * length + units
+    for image, rows, columns, pieces in windows(
+        x, y.shape[:3], filter, pad, stride, dilation, load, used.dtype, 1, weight
+    ):
+        block = y[image, rows, columns]
+        patches = _patches(pieces, groups, filter, block.shape[:2], used.dtype)
+        count = patches.shape[1]
+        if parts is None and groups == 1:
+            total = block.reshape(count, units)
+            np.matmul(patches[0], matrix[0], out=total)
+            yield image, rows, columns, total
+            continue
+        if memory.size < count * units:
+            memory = np.empty(count * units, used.dtype)
+        total = memory[: count * units].reshape(groups, count, units // groups)
+        np.matmul(patches[:, :, : bounds[1]], matrix[:, : bounds[1]], out=total)
+        if len(bounds) > 2:
+            total = total.astype(np.float64)
+            for start, stop in pairwise(bounds[1:]):
+                total += np.matmul(patches[:, :, start:stop], matrix[:, start:stop])
+        total = total.swapaxes(0, 1).reshape(count, units)
+        if parts is None:
+            block = block.reshape(count, units)
+            block[...] = total
+            total = block
+        yield image, rows, columns, total
+
+
+def _patches(pieces, groups, filter, block, dtype):
+    """The windows of a block as the rows of matrices (groups, windows, taps * depth), without a copy where possible."""
+    count = block[0] * block[1]
+    taps, values = next(pieces)
+    depth = values.shape[4] // groups
+    shape = (*values.shape[:4], groups, depth)
+    if values.shape[0] == filter[0]:
+        return values.reshape(shape).transpose(4, 2, 3, 0, 1, 5).reshape(groups, count, -1)
+    patches = np.empty((groups, *block, *filter, depth), dtype)
+    while True:
+        patches[:, :, :, taps] = values.reshape(shape).transpose(4, 2, 3, 0, 1, 5)
+        following = next(pieces, None)
+        if following is None:
+            return patches.reshape(groups, count, -1)
+        taps, values = following
+
+
+# ---- preparation
+
+
+@op("CONV_2D", max_version=8)
+def conv_2d(site: Site) -> Call:
+    site.arity((2, 3), 1)
+    x, w, y = site.input(0), site.input(1), site.output(0)
+    site.expect(x.rank == 4, f"an input of rank {x.rank}")
+    site.expect(w.rank == 4, f"a filter of rank {w.rank}")
+    batch, height, width, channels = x.known_shape
+    units, filter_height, filter_width, depth = w.known_shape
+    site.expect(min(height, width, channels) > 0, f"an input of shape {x.shape}")
+    site.expect(min(w.known_shape) > 0, f"a filter of shape {w.shape}")
+    site.expect(channels % depth == 0, f"{channels} channels for a filter of depth {depth}")
+    site.expect(units % (channels // depth) == 0, f"{units} units in {channels // depth} groups")
+    check_types(site, x, w, y)
+    where, (out_height, out_width) = placement(site, (height, width), (filter_height, filter_width))
+    activation = site.enum("fused_activation_function", "ActivationFunctionType")
+    y = y.reshaped(batch, out_height, out_width, units)
+    x_seen, y_seen = x, y
+    stride, _, pad = where
+    if filter_height == filter_width == stride[0] == stride[1] == 1 and not any(pad):
+        # one product of matrices
+        x_seen, y_seen = x.reshaped(1, batch * height * width, 1, channels), y.reshaped(1, y.size // units, 1, units)
+    workspace = min(4 << 20, 16 * (x.size + y.size + w.size))
+    if x.type == "float32":
+        low, high = float_activation_range(activation)
+        bias = bias_of(site, 2, units, ("float32",))
+        if w.type == "float32":
+            return Call(conv_float, (x_seen, w, bias, *where, low, high, y_seen), (y,), workspace=workspace)
+        scales = w.scales
+        several = bool((scales != scales[0]).any())
+        if several or channels != depth:
+            site.expect(scales.size == units, f"{scales.size} filter scales for {units} units")
+        scales = np.broadcast_to(scales if several else scales[:1], units).astype(np.float32)
+        floats, parts = prepared_weights(site, w, 0, "int8")
+        args = (x, floats, scales, parts, bias, several or channels != depth, *where, low, high, y)
+        return Call(conv_hybrid, args, (y,), workspace=workspace)
+    bias, rule = integer_bias(site, 2, units, x.type)
+    n = numbers(site, x, w, bias, y, units, activation, rule)
+    w_zero = w.zero if w.type == "uint8" else 0
+    floats, parts = prepared_weights(site, w, w_zero, x.type)
+    tail = (n.multiplier, n.shift, y.zero, n.low, n.high, rule, *where, y_seen)
+    return Call(conv_int, (x_seen, x.zero, floats, w_zero, parts, bias, *tail), (y,), workspace=workspace)

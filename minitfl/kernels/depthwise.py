@@ -1,0 +1,156 @@
+"""DEPTHWISE_CONV_2D: a filter of its own for each channel.
+
+    y[b, i, j, d] = act(bias[d] + sum over k, l of w[0, k, l, d] * x[b, i * stride + k * dilation - pad, .., d // m])
+
+x (batch, height, width, channels); w (1, filter height, filter width, channels * m); bias (channels * m,);
+y (batch, out height, out width, channels * m), where m, the depth multiplier, follows from the shapes. What lies
+outside the image counts as real 0. Pairs are (height, width).
+
+    x, y       w            bias       kernel              w is scaled
+    float32    float32      float32    depthwise_float     -
+    float32    int8         float32    depthwise_hybrid    per channel, or per tensor
+    uint8      uint8        int32      depthwise_int       per tensor
+    int8       int8 int4    int32      depthwise_int       per tensor or per channel
+    int16      int8 int4    int64      depthwise_int       per tensor or per channel
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
+from minitfl.kernels.hybrid import quantize_into, row_scales
+from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, numbers
+from minitfl.kernels.windows import fitted, placement, windows
+from minitfl.op import Call, Kernel, Site, op
+
+LARGEST = 32767  # stride and dilation
+
+
+@Kernel
+def depthwise_float(x, w, bias, stride, dilation, pad, low, high, y):
+    """The sums of products plus bias, within low..high; float32."""
+    for _, _, _, total in _sums(x, w, stride, dilation, pad, None, y, y):
+        finish(total, bias, low, high)
+
+
+@Kernel
+def depthwise_int(
+    x, x_zero, w, w_zero, exact, bias, multiplier, shift, y_zero, low, high, rule, stride, dilation, pad, y
+):
+    """depthwise_float on stored integers, where real = scale * (stored - zero); numbers as in conv.conv_int.
+
+    w: floats that hold w - w_zero, in a type that makes the sums exact; or, where `exact` is False, the stored filter.
+    """
+    if not exact:
+        w = _floats(w, w_zero, x.dtype.name)
+
+    def load(out, part, image):
+        np.subtract(part, x_zero, out=out, dtype=out.dtype, casting="unsafe")
+
+    for image, rows, columns, total in _sums(x, w, stride, dilation, pad, load, y):
+        block = y[image, rows, columns].reshape(total.shape)
+        requantize(total, bias, multiplier, shift, y_zero, low, high, rule, block)
+
+
+@Kernel
+def depthwise_hybrid(x, w, w_scale, exact, bias, stride, dilation, pad, low, high, y):
+    """depthwise_float on float32 x that is brought to 8 bits, an image at a time; w_scale float32 (channels * m,)."""
+    if not exact:
+        w = _floats(w, 0, "int8")
+    scale, inverse, zero = row_scales(x.reshape(x.shape[0], -1), True)
+
+    def load(out, part, image):
+        quantize_into(part, inverse[image], zero[image], True, out)
+        out -= zero[image]
+
+    for image, rows, columns, total in _sums(x, w, stride, dilation, pad, load, y):
+        total *= w_scale * scale[image]
+        finish(total, bias, low, high)
+        block = y[image, rows, columns]
+        block[...] = total.reshape(block.shape)
+
+
+def _sums(x, w, stride, dilation, pad, load, y, into=None):
+    """Yields (image, rows, columns, total): the sums of one block of windows after the other, in w's type.
+
+    total (windows, channels * m) is the block's place in `into`, or else to be used up at once.
+    """
+    tall, wide, pad = fitted(x.shape, y.shape, w.shape[1:3], pad, stride, dilation)
+    w = w[0, tall, wide]
+    filter, channels = w.shape[:2], w.shape[2]
+    blocks = windows(x, y.shape[:3], filter, pad, stride, dilation, load, w.dtype, channels // x.shape[3], 2 * channels)
+    memory, weights, length = np.empty(0, w.dtype), w, 1
+    for image, rows, columns, pieces in blocks:
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if stride[1] == 1 and length != width:
+            # neighbours meet neighbouring values: a row of windows is one long line
+            weights, length = np.tile(w, (1, 1, width)), width
+        size = height * width * channels
+        if memory.size < 2 * size:
+            memory = np.empty(2 * size, w.dtype)
+        shape = (height, width // length, channels * length)
+        total = memory[:size].reshape(shape) if into is None else into[image, rows, columns].reshape(shape)
+        more = memory[size : 2 * size].reshape(shape)
+        for n, (taps, values) in enumerate(pieces):
+            if length > 1:
+                lines = (*values.shape[:3], 1, length * channels)
+                values = as_strided(values, lines, (*values.strides[:3], 0, values.itemsize), writeable=False)
+            np.einsum("klijc,klc->ijc", values, weights[taps], out=more if n else total)
+            if n:
+                total += more
+        yield image, rows, columns, total.reshape(-1, channels)
+
+
+def _floats(w, w_zero, x_type):
+    """w - w_zero (1, filter height, filter width, channels), as floats whose sums of products are exact."""
+    taps = w.shape[1] * w.shape[2]
+    floats, parts = exact_weights(w.reshape(taps, -1).T, w_zero, MAGNITUDE[x_type])
+    return np.ascontiguousarray(floats.T, floats.dtype if len(parts) == 2 else np.float64).reshape(w.shape)
+
+
+# ---- preparation
+
+
+@op("DEPTHWISE_CONV_2D", max_version=7)
+def depthwise_conv_2d(site: Site) -> Call:
+    site.arity((2, 3), 1)
+    x, w, y = site.input(0), site.input(1), site.output(0)
+    site.expect(x.rank == 4, f"an input of rank {x.rank}")
+    site.expect(w.rank == 4, f"a filter of rank {w.rank}")
+    batch, height, width, channels = x.known_shape
+    first, filter_height, filter_width, units = w.known_shape
+    site.expect(min(height, width, channels) > 0, f"an input of shape {x.shape}")
+    site.expect(min(w.known_shape) > 0 and first == 1, f"a filter of shape {w.shape}")
+    site.expect(units % channels == 0, f"{units} output channels for {channels} input channels")
+    check_types(site, x, w, y)
+    where, (out_height, out_width) = placement(site, (height, width), (filter_height, filter_width), LARGEST)
+    y = y.reshaped(batch, out_height, out_width, units)
+    activation = site.enum("fused_activation_function", "ActivationFunctionType")
+    workspace = min(4 << 20, 16 * (x.size + y.size + w.size))
+    if x.type == "float32":
+        if w.type == "int4":
+            site.unsupported("an int4 filter with a float32 input")
+        low, high = float_activation_range(activation)
+        bias = bias_of(site, 2, units, ("float32",), 1)
+        if w.type == "float32":
+            return Call(depthwise_float, (x, w, bias, *where, low, high, y), (y,), workspace=workspace)
+        scales = w.scales
+        site.expect(scales.size in (1, units), f"{scales.size} filter scales for {units} channels")
+        scales = np.broadcast_to(scales, units).astype(np.float32)
+        floats, exact = _prepared(site, w, 0, "int8")
+        return Call(depthwise_hybrid, (x, floats, scales, exact, bias, *where, low, high, y), (y,), workspace=workspace)
+    bias = bias_of(site, 2, units, ("int64" if x.type == "int16" else "int32",), 1)
+    rule = "wide" if x.type == "int16" else "twice"
+    n = numbers(site, x, w, bias, y, units, activation, rule)
+    w_zero = w.zero if w.type == "uint8" else 0
+    floats, exact = _prepared(site, w, w_zero, x.type)
+    tail = (n.multiplier, n.shift, y.zero, n.low, n.high, rule, *where, y)
+    return Call(depthwise_int, (x, x.zero, floats, w_zero, exact, bias, *tail), (y,), workspace=workspace)
+
+
+def _prepared(site, w, w_zero, x_type):
+    """(w, exact): a constant filter as the kernels want it."""
+    stored = contents(site, w)
+    return (w, False) if stored is None else (_floats(stored, w_zero, x_type), True)

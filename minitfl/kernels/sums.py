@@ -1,0 +1,138 @@
+"""What the sums of products share (convolutions and the like): their bias, their numbers, and how they end.
+
+real y = act(scale_x * scale_w * (sum of (x - x_zero) * (w - w_zero) + bias)), stored with y_scale and y_zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from minitfl.graph import Tensor
+from minitfl.kernels.fixedpoint import activation_range, exact_weights, quantize_multipliers
+from minitfl.op import NotYet, Site
+
+FILTERS = {
+    "float32": ("float32", "int8", "int4"),
+    "uint8": ("uint8",),
+    "int8": ("int8", "int4"),
+    "int16": ("int8", "int4"),
+}
+MAGNITUDE = {"uint8": 255, "int8": 255, "int16": 32768}  # the most that |x - x_zero| can be
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How an integer sum of products becomes a stored value, see fixedpoint.requantize."""
+
+    multiplier: np.ndarray  # int64 (channels,)
+    shift: np.ndarray  # int64 (channels,)
+    low: int
+    high: int
+    rule: str
+
+
+def contents(site: Site, tensor: Tensor) -> np.ndarray | None:
+    """What a constant holds; None for what is computed while running."""
+    try:
+        return site.value(tensor)
+    except NotYet:
+        return None
+
+
+def bias_of(site: Site, i: int, channels: int, types: tuple[str, ...], rank: int | None = None):
+    """Input i, or zeros of the first type where it is absent."""
+    bias = site.optional(i)
+    if bias is None:
+        return np.zeros(channels, {"float32": np.float32, "int64": np.int64}.get(types[0], np.int32))
+    site.expect(bias.type in types, f"a bias of {bias.type} where {' or '.join(types)} is expected")
+    site.expect(bias.size == channels, f"a bias of {bias.size} values for {channels} channels")
+    site.expect(rank is None or bias.rank == rank, f"a bias of rank {bias.rank}")
+    if bias.type != "float32" and bias.quantization is not None and bias.quantization.per_tensor:
+        site.expect(bias.zero == 0, f"a bias with zero point {bias.zero}")
+    return bias.reshaped(channels)
+
+
+def check_types(site: Site, x: Tensor, w: Tensor, y: Tensor) -> None:
+    """Checks that the types go together, and that zero points are 0 where the arithmetic leaves them out."""
+    if x.type not in FILTERS:
+        site.unsupported(f"an input of type {x.type}")
+    if w.type not in FILTERS[x.type]:
+        site.unsupported(f"a filter of type {w.type} with an input of type {x.type}")
+    site.expect(y.type == x.type, f"an output of type {y.type} with an input of type {x.type}")
+    if x.type == "int16":
+        for t in (x, y):
+            site.expect(t.quantization is None or not t.zeros.any(), f"int16 tensor {t.index} has zero point {t.zeros}")
+
+
+def integer_bias(site: Site, i: int, channels: int, x_type: str):
+    """(bias, rule): input i of a convolution as bias_of gives it, and the rule that rescales its sums.
+
+    int16 sums are meant to be 64 bits wide, and rescaled so, unless the options say that the bias is int32.
+    """
+    if x_type != "int16":
+        return bias_of(site, i, channels, ("int32",)), "twice"
+    said = site.enum("quantized_bias_type", "TensorType").lower()
+    if said == "float32":  # nothing
+        return bias_of(site, i, channels, ("int64", "int32")), "wide"
+    site.expect(said in ("int32", "int64"), f"quantized_bias_type is {said}")
+    return bias_of(site, i, channels, (said,)), "twice" if said == "int32" else "wide"
+
+
+def numbers(site: Site, x: Tensor, w: Tensor, bias, y: Tensor, channels: int, activation: str, rule: str) -> Numbers:
+    """The rescaling from sums to stored values, per channel; scales are checked."""
+    for what, t in (("input", x), ("filter", w), ("output", y)):
+        site.expect(t.quantization is not None, f"the {what} of type {t.type} has no quantization parameters")
+    scales = w.scales.astype(np.float64)
+    site.expect(scales.size in (1, channels), f"{scales.size} filter scales for {channels} channels")
+    if scales.size > 1:
+        site.expect(x.type in ("int8", "int16"), f"a filter of {scales.size} scales with an input of {x.type}")
+        axis = w.quantization.axis  # type: ignore[union-attr]
+        along = w.known_shape[axis] if -1 < axis < w.rank else -1
+        site.expect(along == channels, f"filter scales along axis {axis}, which has {along} values, not {channels}")
+    site.expect(y.scale > 0, f"an output scale of {y.scale}")
+    if x.type == "uint8":
+        # this path of the official kernels is older and multiplies in float32
+        product = float(np.float32(x.scale) * np.float32(w.scale))
+        if isinstance(bias, Tensor):
+            bias_scale = bias.scale if bias.quantization is not None else 0.0
+            off = abs(x.scale * w.scale - bias_scale) / y.scale
+            site.expect(off <= 0.02, f"a bias scale of {bias_scale} where {x.scale * w.scale} is expected")
+        factors = np.full(channels, product / y.scale)
+    else:
+        factors = np.broadcast_to(x.scale * scales / y.scale, channels)
+    multiplier, shift = quantize_multipliers(factors)
+    low, high = activation_range(activation, y.type, y.scale, y.zero)
+    site.expect(low <= high, f"{activation} leaves nothing of the output's range: {low} to {high}")
+    return Numbers(multiplier, shift, low, high, rule)
+
+
+def prepared_weights(site: Site, w: Tensor, w_zero: int, x_type: str):
+    """(w, parts) as `fixedpoint.exact_weights` makes them of a constant; (w, None) for others."""
+    stored = contents(site, w)
+    return (w, None) if stored is None else exact_weights(stored, w_zero, MAGNITUDE[x_type])
+
+
+def finish(total, bias, low, high):
+    """total = min(max(total + bias, low), high), in place; total (rows, channels) float."""
+    for part, again in tiled(total):
+        part += np.tile(bias, again)
+        if low > -math.inf:
+            np.maximum(part, low, out=part)
+        if high < math.inf:
+            np.minimum(part, high, out=part)
+
+
+def tiled(total):
+    """Yields (part, n): a view of each part of the rows with n rows in line. NumPy is slow where lines are short."""
+    rows, channels = total.shape
+    again = min(rows, max(1, 512 // max(channels, 1)))
+    if again <= 1 or not total.flags.c_contiguous:
+        yield total, 1
+        return
+    whole = rows - rows % again
+    yield total[:whole].reshape(whole // again, again * channels), again
+    if whole < rows:
+        yield total[whole:], 1

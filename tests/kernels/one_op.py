@@ -1,0 +1,55 @@
+"""One-op models whose arguments are arrays, as constants or as inputs, for the ops that move and pick values."""
+
+import numpy as np
+
+from minitfl.build import Model, bfloat16_bits
+from tests.cases import ours
+
+
+class Arg:
+    """An argument: its contents, its tensor type and quantization, and whether the model holds it as a constant."""
+
+    def __init__(self, array, type=None, *, constant=False, **quantization):
+        self.array = np.asarray(array)
+        self.type = type or ("string" if self.array.dtype.kind in "SUO" else self.array.dtype.name)
+        self.quantization = quantization
+        self.constant = constant
+
+
+def one_op(op, arguments, outputs, version=1, custom=None, shape=(), **options):
+    """(content, arrays of the inputs). arguments: Args, arrays (constants) or None; outputs: types or (type, dict).
+
+    `custom`: the options of a custom op. `shape`: what the file says of the outputs' shape.
+    """
+    m = Model()
+    handles, arrays = [], []
+    for argument in arguments:
+        if argument is None:
+            handles.append(None)
+            continue
+        a = argument if isinstance(argument, Arg) else Arg(argument, constant=True)
+        if a.constant:
+            handles.append(m.constant(a.array, type=a.type, **a.quantization))
+        else:
+            handles.append(m.input(a.array.shape, a.type, **a.quantization))
+            arrays.append(a.array)
+    results = [
+        m.tensor(shape, *([y] if isinstance(y, str) else y[:1]), **({} if isinstance(y, str) else y[1]))
+        for y in outputs
+    ]
+    if custom is None:
+        m.op(op, handles, results, version=version, **options)
+    else:
+        m.custom(op, handles, results, options=custom, version=version)
+    m.output(*results)
+    return m.content(), arrays
+
+
+def run(op, arguments, outputs, **keywords):
+    """minitfl's outputs."""
+    return ours(*one_op(op, arguments, outputs, **keywords))
+
+
+def bfloat16(array):
+    """Contents of a bfloat16 constant."""
+    return bfloat16_bits(array)

@@ -1,0 +1,448 @@
+"""FULLY_CONNECTED."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minitfl.build import Model
+from minitfl.kernels.dense import BLOCK_NBYTES, dense_int, parts, workspace
+from tests.cases import SEEDS, OursFailed, check, differential, ours
+from tests.oracle import official
+
+ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
+STORED = {"int4": "int8", "int2": "int8"}
+RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int4": (-8, 7), "int2": (-2, 1)}
+
+
+def model(x, w, bias, y, *, constant=True, **options):
+    """The bytes of a one-op model; x, y: (type, shape, quantization), w, bias: (type, array, quantization) or None."""
+    m = Model()
+    handles = [m.input(x[1], x[0], **x[2])]
+    type, values, numbers = w
+    handles.append(m.constant(values, type=type, **numbers) if constant else m.input(values.shape, type, **numbers))
+    if bias is not None:
+        handles.append(m.constant(bias[1], type=bias[0], **bias[2]))
+    result = m.tensor(y[1], y[0], **y[2])
+    m.op("FULLY_CONNECTED", handles, [result], version=14, **options)
+    m.output(result)
+    return m.content()
+
+
+def numbers(scale, zero=0, **more):
+    return {"scale": scale, "zero_point": zero, **more}
+
+
+def float_case(seed, w_type="float32"):
+    """(content, x, the part of the bound that no order of summation exceeds) of a float or hybrid model."""
+    rng = np.random.default_rng(seed)
+    batch, depth, units = draw_sizes(rng)
+    x = values(rng, (batch, depth))
+    quantization = {}
+    if w_type == "float32":
+        w = values(rng, (units, depth))
+    else:
+        low, high = RANGES["int8" if w_type == "uint8" else w_type]
+        w = rng.integers(max(low, -127), high, (units, depth), endpoint=True).astype(np.int8)
+        scales = np.float32(2.0 ** rng.uniform(-9, 0, units if rng.random() < 0.5 and w_type != "uint8" else 1))
+        quantization = numbers(scales, np.zeros(len(scales), np.int64))
+        if w_type == "uint8":
+            w = w.view(np.uint8)
+    bias = values(rng, units)
+    given = ("float32", bias, {}) if rng.random() < 0.7 else None
+    options = {"fused_activation_function": ACTIVATIONS[rng.integers(4)]}
+    if rng.random() < 0.3:
+        x = x.reshape(1, batch, depth)
+        options["keep_num_dims"] = bool(rng.integers(2))
+    if w_type != "float32":
+        options["asymmetric_quantize_inputs"] = bool(rng.integers(2))
+    keep = options.get("keep_num_dims")
+    y_shape = (*x.shape[:-1], units) if keep else (batch, units)
+    constant = rng.random() < 0.8 or w_type in STORED
+    content = model(
+        ("float32", x.shape, {}),
+        (w_type, w, quantization),
+        given,
+        ("float32", y_shape, {}),
+        constant=constant,
+        **options,
+    )
+    inputs = [x] if constant else [x, w]
+    total = np.abs(x.reshape(batch, depth)).astype(np.float64) @ np.abs(w.astype(np.float64)).T
+    bound = 2 * (depth + 4) * 2.0**-24 * (total + np.abs(bias if given else 0))
+    return content, inputs, bound.reshape(y_shape)
+
+
+def draw_sizes(rng):
+    depth = int(rng.choice([1, 2, 3, 7, 8, 16, 31, 64, 100]) if rng.random() < 0.9 else rng.integers(1000, 3000))
+    return int(rng.integers(1, 6)), depth, int(rng.integers(1, 13))
+
+
+def values(rng, shape):
+    """Floats: normal, halves (ties when quantized), of one sign, or mostly zero."""
+    kind = rng.integers(4)
+    x = rng.normal(size=shape) * 10.0 ** rng.integers(-2, 3)
+    if kind == 1:
+        x = np.round(x * 4) / 2
+        x.flat[0] = 63.5
+    if kind == 2:
+        x = np.abs(x) * rng.choice([-1, 1])
+    if kind == 3:
+        x = np.where(rng.random(shape) < 0.8, 0, x)
+    return x.astype(np.float32)
+
+
+def integer_case(seed, x_type, w_type, bias_type, per_unit):
+    """(content, inputs) of an integer model whose sums are spread over the output's range, some on ties."""
+    rng = np.random.default_rng(seed)
+    batch, depth, units = draw_sizes(rng)
+    symmetric = x_type == "int16"
+    low, high = RANGES[x_type]
+    x_zero = 0 if symmetric else int(rng.choice([low, high, 0 if low else 128, rng.integers(low, high)]))
+    y_zero = 0 if symmetric else int(rng.choice([low, high, 0 if low else 128, rng.integers(low, high)]))
+    x = rng.integers(low, high, (batch, depth), endpoint=True)
+    if rng.random() < 0.2:
+        x = np.where(rng.random(x.shape) < 0.5, low, high)
+    w_low, w_high = RANGES[w_type]
+    w = rng.integers(w_low, w_high, (units, depth), endpoint=True)
+    if rng.random() < 0.2:
+        w = np.where(rng.random(w.shape) < 0.5, w_low, w_high)
+    w_zero = int(rng.integers(w_low, w_high)) if w_type == "uint8" or (w_type == "int8" and rng.random() < 0.2) else 0
+    powers = rng.random() < 0.4  # powers of two put sums on ties
+    x_scale = 2.0 ** rng.integers(-8, 1) if powers else 2 ** rng.uniform(-8, 0)
+    count = units if per_unit else 1
+    w_scale = 2.0 ** rng.integers(-8, 1, count) if powers else 2 ** rng.uniform(-8, 0, count)
+    x_scale, w_scale = np.float32(x_scale), np.float32(w_scale)
+    spread = np.abs((x - x_zero) @ (w - w_zero).T).max() or 1
+    y_scale = float(x_scale) * float(w_scale.max()) * spread / (high - low) * 2.0 ** rng.uniform(-2, 2)
+    y_scale = 2.0 ** np.round(np.log2(y_scale)) if powers else y_scale
+    bias = None
+    if rng.random() < 0.7:
+        size = int(min(spread, 2**30))
+        stored = rng.integers(-size, size, units, endpoint=True).astype(bias_type)
+        scales = np.float32(np.float64(x_scale) * w_scale)
+        bias = (bias_type, stored, numbers(scales, np.zeros(count, np.int64)))
+    options = {"fused_activation_function": ACTIVATIONS[rng.integers(4)]}
+    if x_type == "int16":
+        options["quantized_bias_type"] = bias_type.upper()
+    zeros = np.full(count, w_zero, np.int64) if not per_unit else np.zeros(count, np.int64)
+    stored = w.astype(STORED.get(w_type, w_type))
+    constant = w_type in STORED or rng.random() < 0.8
+    content = model(
+        (x_type, x.shape, numbers(x_scale, x_zero)),
+        (w_type, stored, numbers(w_scale, zeros)),
+        bias,
+        (x_type, (batch, units), numbers(np.float32(y_scale), y_zero)),
+        constant=constant,
+        **options,
+    )
+    x = x.astype(x_type)
+    return content, [x] if constant else [x, stored]
+
+
+# ---- worked by hand
+
+
+def test_float_by_hand():
+    """[1 2] @ [[3 4], [-5 1]].T + [10 1] = [1*3 + 2*4 + 10, -5 + 2 + 1] = [21 -2]; RELU: [21 0]."""
+    w, bias = np.float32([[3, 4], [-5, 1]]), np.float32([10, 1])
+    x = np.float32([[1, 2]])
+    for activation, wanted in (("NONE", [21, -2]), ("RELU", [21, 0]), ("RELU6", [6, 0]), ("RELU_N1_TO_1", [1, -1])):
+        content = model(
+            ("float32", (1, 2), {}),
+            ("float32", w, {}),
+            ("float32", bias, {}),
+            ("float32", (1, 2), {}),
+            fused_activation_function=activation,
+        )
+        np.testing.assert_array_equal(ours(content, [x])[0], np.float32([wanted]))
+
+
+def test_int8_by_hand():
+    """Sums (5-1)*3 + (-7-1)*2 + 7 = 3 and -(5-1) - (-7-1) + 0 = 4; times 0.5*0.25/0.25 = 0.5: 1.5 and 2, ties go up."""
+    content = model(
+        ("int8", (1, 2), numbers(0.5, 1)),
+        ("int8", np.int8([[3, 2], [-1, -1]]), numbers(0.25)),
+        ("int32", np.int32([7, 0]), numbers(0.125)),
+        ("int8", (1, 2), numbers(0.25, -3)),
+    )
+    np.testing.assert_array_equal(ours(content, [np.int8([[5, -7]])])[0], np.int8([[2 - 3, 2 - 3]]))
+
+
+def test_a_negative_tie_goes_away_from_zero():
+    """-3 * 0.5 = -1.5 -> -2, not -1."""
+    content = model(
+        ("int8", (1, 1), numbers(0.5)),
+        ("int8", np.int8([[1]]), numbers(0.5)),
+        None,
+        ("int8", (1, 1), numbers(0.5)),
+    )
+    assert ours(content, [np.int8([[-3]])])[0] == -2
+    assert official.run(content, [np.int8([[-3]])])[0] == -2
+
+
+def test_hybrid_by_hand():
+    """x = [127 1], max 127: scale 1, q = x; 127*2 - 1 = 253, times w's scale 0.5."""
+    content = model(("float32", (1, 2), {}), ("int8", np.int8([[2, -1]]), numbers(0.5)), None, ("float32", (1, 1), {}))
+    np.testing.assert_array_equal(ours(content, [np.float32([[127, 1.25]])])[0], [[126.5]])
+
+
+def test_hybrid_rows_have_scales_of_their_own():
+    """A row of zeros, a tiny one and a huge one: each is off by at most half of its own step times the weights' sum."""
+    x = np.float32([[0, 0], [1e-20, -1e-20], [1e20, 5e19]])
+    for asymmetric in (False, True):
+        content = model(
+            ("float32", (3, 2), {}),
+            ("int8", np.int8([[100, 50]]), numbers(1.0)),
+            None,
+            ("float32", (3, 1), {}),
+            asymmetric_quantize_inputs=asymmetric,
+        )
+        np.testing.assert_allclose(ours(content, [x])[0], [[0], [5e-19], [1.25e22]], rtol=0.012)
+
+
+def test_hybrid_row_with_nan_spoils_that_row_alone():
+    x = np.float32([[1, np.nan], [np.inf, 0], [1, 1]])
+    for asymmetric in (False, True):
+        content = model(
+            ("float32", (3, 2), {}),
+            ("int8", np.int8([[1, 1]]), numbers(1.0)),
+            None,
+            ("float32", (3, 1), {}),
+            asymmetric_quantize_inputs=asymmetric,
+        )
+        y = ours(content, [x])[0]
+        assert not np.isfinite(y[:2]).any()
+        np.testing.assert_allclose(y[2], 2, rtol=1e-6)
+
+
+def test_no_depth_leaves_zero():
+    """The official kernel stores 0 and adds no bias."""
+    content = model(
+        ("int8", (2, 0), numbers(0.5, 1)),
+        ("int8", np.zeros((3, 0), np.int8), numbers(0.25)),
+        ("int32", np.int32([7, 0, 1]), numbers(0.125)),
+        ("int8", (2, 3), numbers(0.25, -3)),
+    )
+    assert check(content, [np.zeros((2, 0), np.int8)]) == "equal"
+
+
+@pytest.mark.parametrize("shapes", [((0, 4), (3, 4)), ((2, 4), (0, 4))])
+def test_nothing_to_compute(shapes):
+    x, w = shapes
+    content = model(("float32", x, {}), ("float32", np.zeros(w, np.float32), {}), None, ("float32", (x[0], w[0]), {}))
+    assert ours(content, [np.zeros(x, np.float32)])[0].shape == (x[0], w[0])
+
+
+# ---- against the official runtime
+
+
+@differential()
+@given(seed=SEEDS)
+def test_float(seed):
+    content, inputs, bound = float_case(seed)
+    check(content, inputs, bound=bound)
+
+
+@pytest.mark.parametrize("w_type", ["int8", "uint8", "int4", "int2"])
+@differential()
+@given(seed=SEEDS)
+def test_hybrid(w_type, seed):
+    """Equal to the bit: the sums are integers, and the floats after them are computed in the official order."""
+    content, inputs, _ = float_case(seed, w_type)
+    check(content, inputs)
+
+
+@pytest.mark.parametrize("activation", ["TANH", "SIGN_BIT"])
+def test_hybrid_takes_any_activation(activation):
+    rng = np.random.default_rng(3)
+    content = model(
+        ("float32", (4, 8), {}),
+        ("int8", rng.integers(-9, 9, (6, 8)).astype(np.int8), numbers(0.1)),
+        None,
+        ("float32", (4, 6), {}),
+        fused_activation_function=activation,
+    )
+    check(content, [rng.normal(size=(4, 8)).astype(np.float32)], ulps=4)
+
+
+INTEGERS = [
+    ("int8", "int8", "int32", False),
+    ("int8", "int8", "int32", True),
+    ("int8", "int4", "int32", False),
+    ("int8", "int4", "int32", True),
+    ("int8", "int2", "int32", True),
+    ("uint8", "uint8", "int32", False),
+    ("int16", "int8", "int32", False),
+    ("int16", "int8", "int32", True),
+    ("int16", "int8", "int64", False),
+    ("int16", "int8", "int64", True),
+    ("int16", "int4", "int64", True),
+    ("int16", "int16", "int32", False),
+    ("int16", "int16", "int64", True),
+]
+
+
+@pytest.mark.parametrize("x_type,w_type,bias_type,per_unit", INTEGERS)
+@differential()
+@given(seed=SEEDS)
+def test_integers(x_type, w_type, bias_type, per_unit, seed):
+    content, inputs = integer_case(seed, x_type, w_type, bias_type, per_unit)
+    check(content, inputs)
+
+
+@differential(100)
+@given(seed=SEEDS)
+def test_uint8_to_int16(seed):
+    """With a bias; without one the official process dies."""
+    rng = np.random.default_rng(seed)
+    batch, depth, units = draw_sizes(rng)
+    scale = np.float32(2 ** rng.uniform(-6, 0))
+    w = rng.integers(0, 256, (units, depth)).astype(np.uint8)
+    bias = rng.integers(-1000, 1000, units).astype(np.int32)
+    content = model(
+        ("uint8", (batch, depth), numbers(scale, int(rng.integers(256)))),
+        ("uint8", w, numbers(0.25, int(rng.integers(256)))),
+        ("int32", bias, numbers(np.float32(scale * 0.25))),
+        ("int16", (batch, units), numbers(np.float32(2 ** rng.uniform(-8, 0)))),
+    )
+    check(content, [rng.integers(0, 256, (batch, depth)).astype(np.uint8)])
+
+
+# ---- where the official runtime is wrong or dies: against the mathematics
+
+
+def exact(x, x_q, w, w_q, y_type, y_q):
+    total = (x.astype(np.int64) - x_q[1]) @ (w.astype(np.int64) - w_q[1]).T * (x_q[0] * w_q[0] / y_q[0])
+    return np.clip(np.sign(total) * np.floor(np.abs(total) + 0.5) + y_q[1], *RANGES[y_type]).astype(y_type)
+
+
+@pytest.mark.parametrize(
+    "x_type,w_type,y_type", [("int8", "int8", "int16"), ("int16", "int8", "int8"), ("uint8", "int8", "uint8")]
+)
+def test_mixed_types(x_type, w_type, y_type):
+    """The official kernels read the operands' bytes as other types than they are, or die."""
+    rng = np.random.default_rng(5)
+    x = rng.integers(*RANGES[x_type], (3, 8)).astype(x_type)
+    w = rng.integers(*RANGES[w_type], (4, 8)).astype(w_type)
+    x_q, w_q = (0.5, 0), (0.25, 0)
+    y_q = (0.5 if y_type == "int16" else 500.0, 0)
+    content = model((x_type, x.shape, numbers(*x_q)), (w_type, w, numbers(*w_q)), None, (y_type, (3, 4), numbers(*y_q)))
+    np.testing.assert_array_equal(ours(content, [x])[0], exact(x, x_q, w, w_q, y_type, y_q))
+
+
+def test_hybrid_weight_of_minus_128():
+    """Officially -128 times a negative number has the wrong sign from a depth of 16 on (x86)."""
+    x = np.full((1, 16), -127, np.float32)
+    content = model(
+        ("float32", x.shape, {}), ("int8", np.full((1, 16), -128, np.int8), numbers(1.0)), None, ("float32", (1, 1), {})
+    )
+    assert ours(content, [x])[0] == 127 * 128 * 16
+    assert official.run(content, [x])[0] != 127 * 128 * 16
+
+
+def test_int16_with_an_int32_bias_that_no_option_announces():
+    """The official kernel then reads the bias as int64, beyond its end."""
+    w, x = np.int8([[1, 2], [3, 4]]), np.int16([[100, 200]])
+    content = model(
+        ("int16", x.shape, numbers(0.5)),
+        ("int8", w, numbers(0.5)),
+        ("int32", np.int32([4, -8]), numbers(0.25)),
+        ("int16", (1, 2), numbers(0.25)),
+    )
+    np.testing.assert_array_equal(ours(content, [x])[0], [[504, 1092]])
+
+
+# ---- refusals
+
+INT8 = ("int8", (2, 4), numbers(0.1))
+W8 = ("int8", np.ones((3, 4), np.int8), numbers(0.1))
+Y8 = ("int8", (2, 3), numbers(0.5))
+F32, FW, FY = ("float32", (2, 4), {}), ("float32", np.ones((3, 4), np.float32), {}), ("float32", (2, 3), {})
+REFUSED = {
+    "bias of another size": (INT8, W8, ("int32", np.zeros(4, np.int32), numbers(0.01)), Y8, {}),
+    "bias of another scale": (INT8, W8, ("int32", np.zeros(3, np.int32), numbers(1.0)), Y8, {}),
+    "float bias": (INT8, W8, ("float32", np.zeros(3, np.float32), {}), Y8, {}),
+    "integer bias": (F32, FW, ("int32", np.zeros(3, np.int32), {}), FY, {}),
+    "weights of rank 3": (INT8, ("int8", np.ones((3, 4, 1), np.int8), numbers(0.1)), None, Y8, {}),
+    "no scale": (("int8", (2, 4), {}), W8, None, Y8, {}),
+    "TANH on integers": (INT8, W8, None, Y8, {"fused_activation_function": "TANH"}),
+    "TANH on floats": (F32, FW, None, FY, {"fused_activation_function": "TANH"}),
+    "int4 with a zero point": (INT8, ("int4", np.ones((3, 4), np.int8), numbers(0.1, 1)), None, Y8, {}),
+    "int16 with a zero point": (
+        ("int16", (2, 4), numbers(0.1, 1)),
+        W8,
+        None,
+        ("int16", (2, 3), numbers(0.1)),
+        {},
+    ),
+    "scales per unit of uint8": (
+        ("uint8", (2, 4), numbers(0.1)),
+        ("uint8", np.ones((3, 4), np.uint8), numbers([0.1, 0.2, 0.3], [0, 0, 0])),
+        None,
+        ("uint8", (2, 3), numbers(0.1)),
+        {},
+    ),
+    "scales along the depth": (
+        INT8,
+        ("int8", np.ones((4, 4), np.int8), numbers([0.1, 0.2, 0.3, 0.4], [0] * 4, axis=1)),
+        None,
+        ("int8", (2, 4), numbers(0.1)),
+        {},
+    ),
+    "another depth": (("int8", (2, 2, 4), numbers(0.1)), ("int8", np.ones((3, 2), np.int8), numbers(0.1)), None, Y8)
+    + ({"keep_num_dims": True},),
+    "float to int8": (F32, FW, None, Y8, {}),
+    "int32 activations": (("int32", (2, 4), numbers(0.1)), W8, None, Y8, {}),
+    "int4 to uint8": (
+        ("uint8", (2, 4), numbers(0.1)),
+        ("int4", np.ones((3, 4), np.int8), numbers(0.1)),
+        None,
+        ("uint8", (2, 3), numbers(0.1)),
+        {},
+    ),
+    "another bias type than announced": (
+        ("int16", (2, 4), numbers(0.1)),
+        W8,
+        ("int64", np.zeros(3, np.int64), numbers(0.01)),
+        ("int16", (2, 3), numbers(0.1)),
+        {"quantized_bias_type": "INT32"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    x, w, bias, y, options = REFUSED[case]
+    outcome = check(model(x, w, bias, y, **options), [np.zeros(x[1], x[0])], must_run=False)
+    assert outcome == ("error at invoke" if case == "int4 to uint8" else "error at allocate")
+
+
+def test_rows_that_do_not_fit_are_refused():
+    """The official kernel leaves the last elements out without a word."""
+    content = model(("int8", (1, 7), numbers(0.1)), W8, None, ("int8", (1, 3), numbers(0.5)))
+    with pytest.raises(OursFailed, match="7 elements"):
+        ours(content, [np.zeros((1, 7), np.int8)])
+
+
+# ---- blocks
+
+
+@given(st.tuples(st.integers(0, 4000), st.integers(0, 4000), st.integers(1, 300000)))
+def test_parts_cover_the_result_once_and_are_small(sizes):
+    batch, units, depth = sizes
+    area = 0
+    for b, u in parts(batch, units, depth):
+        area += len(range(batch)[b]) * len(range(units)[u])
+    assert area == batch * units
+    assert workspace(batch, units, depth) <= 5 * BLOCK_NBYTES + 24 * depth
+
+
+def test_blocks_change_nothing():
+    rng = np.random.default_rng(1)
+    x, w = rng.integers(-128, 128, (300, 2000)).astype(np.int8), rng.integers(-127, 128, (200, 2000)).astype(np.int8)
+    assert len(list(parts(300, 200, 2000))) > 10
+    y = np.empty((300, 200), np.int8)
+    dense_int(x, w, np.zeros(200, np.int32), 3, 0, np.full(200, 1e-4), 1, -128, 127, y)
+    total = (x.astype(np.int64) - 3) @ w.T.astype(np.int64) * 1e-4
+    np.testing.assert_array_equal(y, np.clip(np.sign(total) * np.floor(np.abs(total) + 0.5) + 1, -128, 127))
