@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -328,6 +329,13 @@ class Instance:
             if planned is not None:
                 return planned
         return self.subgraph.tensors[index].shape or ()
+
+    def tensor(self, index: int) -> Tensor:
+        """The tensor as the file has it, but of the type that its node decided: some override the file's."""
+        t = self.subgraph.tensors[index]
+        if self.frame is None or not self.ready or self.frame.plan.tensors[index].type == t.type:
+            return t
+        return replace(t, type=self.frame.plan.tensors[index].type)
 
     def array(self, index: int) -> np.ndarray:
         """The live array, sharing memory. NoData where there is none."""

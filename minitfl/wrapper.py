@@ -235,7 +235,7 @@ class InterpreterWrapper:
         tensors = self._subgraph(integer(subgraph_index, what)).tensors
         if not 0 <= index < len(tensors):
             raise ValueError(f"Invalid tensor index {index} exceeds max tensor index {len(tensors)}")
-        return tensors[index]
+        return self.runtime.instance(subgraph_index).tensor(index)
 
     def _node(self, index: Any) -> Node:
         index = integer(index, "node")

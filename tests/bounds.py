@@ -37,7 +37,7 @@ def float_bound(step, y):
     most = max((float(np.abs(a).max()) for a in floats), default=0.0)
     if op in PRODUCTS:
         depth, total = sum_of_products(step)
-        return (depth + 4) * EPSILON * total + ulps(y, 1)
+        return (depth + 4) * EPSILON * total.reshape(y.shape) + ulps(y, 1)
     if op in SUMS:
         terms = max(floats[0].size // max(y.size, 1), 1)
         return (terms + 4) * EPSILON * terms * most if op == "SUM" else (terms + 4) * EPSILON * most

@@ -24,6 +24,7 @@ overflows gives the largest finite number. Integers that are not quantized wrap.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -271,13 +272,18 @@ def _multiply_chain(x, exponent, y, multiply):
 
 # ---- preparations
 
+RETYPED = frozenset(
+    {"ADD", "SUB", "DIV", "SQUARED_DIFFERENCE"}
+)  # the result has the operands' type, whatever the file says
+
 
 def _operands(site: Site) -> tuple[Tensor, Tensor, Tensor]:
     """The two operands, of one type, and the result with the shape they make."""
     site.arity(2, 1)
     x1, x2 = site.input(0), site.input(1)
     site.expect(x1.type == x2.type, f"operands of types {x1.type} and {x2.type}")
-    return x1, x2, site.output(0).reshaped(broadcast_shape(x1, x2))
+    y = site.output(0).reshaped(broadcast_shape(x1, x2))
+    return x1, x2, replace(y, type=x2.type) if site.op in RETYPED else y
 
 
 def _same_type(site: Site, x: Tensor, y: Tensor) -> None:

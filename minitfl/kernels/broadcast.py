@@ -42,7 +42,7 @@ def blocks(y: np.ndarray, *operands: np.ndarray) -> Iterator[tuple[np.ndarray, .
 
 
 def workspace(*outputs: Tensor, nbytes: int = 8, arrays: int = 6) -> int:
-    """Bytes that bound the temporaries of a kernel that goes through `blocks` with `arrays` arrays of `nbytes` an element."""
+    """Bytes that bound the temporaries of a kernel that goes through `blocks` with that many arrays at a time."""
     return min(max(output.size for output in outputs), BLOCK) * nbytes * arrays
 
 

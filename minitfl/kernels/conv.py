@@ -22,7 +22,7 @@ import numpy as np
 
 from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
 from minitfl.kernels.hybrid import quantize_into, row_scales
-from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, finish, integer_bias, numbers, prepared_weights
+from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, integer_bias, numbers, workspace
 from minitfl.kernels.windows import fitted, placement, windows
 from minitfl.op import Call, Kernel, Site, op
 
@@ -164,23 +164,29 @@ def conv_2d(site: Site) -> Call:
     if filter_height == filter_width == stride[0] == stride[1] == 1 and not any(pad):
         # one product of matrices
         x_seen, y_seen = x.reshaped(1, batch * height * width, 1, channels), y.reshaped(1, y.size // units, 1, units)
-    workspace = min(4 << 20, 16 * (x.size + y.size + w.size))
+    needed = workspace(x, y, w, computed=w if contents(site, w) is None else None)
     if x.type == "float32":
         low, high = float_activation_range(activation)
         bias = bias_of(site, 2, units, ("float32",))
         if w.type == "float32":
-            return Call(conv_float, (x_seen, w, bias, *where, low, high, y_seen), (y,), workspace=workspace)
+            return Call(conv_float, (x_seen, w, bias, *where, low, high, y_seen), (y,), workspace=needed)
         scales = w.scales
         several = bool((scales != scales[0]).any())
         if several or channels != depth:
             site.expect(scales.size == units, f"{scales.size} filter scales for {units} units")
         scales = np.broadcast_to(scales if several else scales[:1], units).astype(np.float32)
-        floats, parts = prepared_weights(site, w, 0, "int8")
+        floats, parts = _prepared(site, w, 0, "int8")
         args = (x, floats, scales, parts, bias, several or channels != depth, *where, low, high, y)
-        return Call(conv_hybrid, args, (y,), workspace=workspace)
+        return Call(conv_hybrid, args, (y,), workspace=needed)
     bias, rule = integer_bias(site, 2, units, x.type)
     n = numbers(site, x, w, bias, y, units, activation, rule)
     w_zero = w.zero if w.type == "uint8" else 0
-    floats, parts = prepared_weights(site, w, w_zero, x.type)
+    floats, parts = _prepared(site, w, w_zero, x.type)
     tail = (n.multiplier, n.shift, y.zero, n.low, n.high, rule, *where, y_seen)
-    return Call(conv_int, (x_seen, x.zero, floats, w_zero, parts, bias, *tail), (y,), workspace=workspace)
+    return Call(conv_int, (x_seen, x.zero, floats, w_zero, parts, bias, *tail), (y,), workspace=needed)
+
+
+def _prepared(site, w, w_zero, x_type):
+    """(w, parts): a constant filter as the kernels want it; others as they are, with None."""
+    stored = contents(site, w)
+    return (w, None) if stored is None else exact_weights(stored, w_zero, MAGNITUDE[x_type])

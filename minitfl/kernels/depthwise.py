@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
 from minitfl.kernels.hybrid import quantize_into, row_scales
-from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, numbers
+from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, numbers, workspace
 from minitfl.kernels.windows import fitted, placement, windows
 from minitfl.op import Call, Kernel, Site, op
 
@@ -106,8 +106,8 @@ def _sums(x, w, stride, dilation, pad, load, y, into=None):
 def _floats(w, w_zero, x_type):
     """w - w_zero (1, filter height, filter width, channels), as floats whose sums of products are exact."""
     taps = w.shape[1] * w.shape[2]
-    floats, parts = exact_weights(w.reshape(taps, -1).T, w_zero, MAGNITUDE[x_type])
-    return np.ascontiguousarray(floats.T, floats.dtype if len(parts) == 2 else np.float64).reshape(w.shape)
+    floats, _ = exact_weights(w.reshape(taps, -1).T, w_zero, MAGNITUDE[x_type], 1)
+    return np.ascontiguousarray(floats.T).reshape(w.shape)
 
 
 # ---- preparation
@@ -128,26 +128,26 @@ def depthwise_conv_2d(site: Site) -> Call:
     where, (out_height, out_width) = placement(site, (height, width), (filter_height, filter_width), LARGEST)
     y = y.reshaped(batch, out_height, out_width, units)
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
-    workspace = min(4 << 20, 16 * (x.size + y.size + w.size))
+    needed = workspace(x, y, w, computed=w if contents(site, w) is None else None)
     if x.type == "float32":
         if w.type == "int4":
             site.unsupported("an int4 filter with a float32 input")
         low, high = float_activation_range(activation)
         bias = bias_of(site, 2, units, ("float32",), 1)
         if w.type == "float32":
-            return Call(depthwise_float, (x, w, bias, *where, low, high, y), (y,), workspace=workspace)
+            return Call(depthwise_float, (x, w, bias, *where, low, high, y), (y,), workspace=needed)
         scales = w.scales
         site.expect(scales.size in (1, units), f"{scales.size} filter scales for {units} channels")
         scales = np.broadcast_to(scales, units).astype(np.float32)
         floats, exact = _prepared(site, w, 0, "int8")
-        return Call(depthwise_hybrid, (x, floats, scales, exact, bias, *where, low, high, y), (y,), workspace=workspace)
+        return Call(depthwise_hybrid, (x, floats, scales, exact, bias, *where, low, high, y), (y,), workspace=needed)
     bias = bias_of(site, 2, units, ("int64" if x.type == "int16" else "int32",), 1)
     rule = "wide" if x.type == "int16" else "twice"
     n = numbers(site, x, w, bias, y, units, activation, rule)
     w_zero = w.zero if w.type == "uint8" else 0
     floats, exact = _prepared(site, w, w_zero, x.type)
     tail = (n.multiplier, n.shift, y.zero, n.low, n.high, rule, *where, y)
-    return Call(depthwise_int, (x, x.zero, floats, w_zero, exact, bias, *tail), (y,), workspace=workspace)
+    return Call(depthwise_int, (x, x.zero, floats, w_zero, exact, bias, *tail), (y,), workspace=needed)
 
 
 def _prepared(site, w, w_zero, x_type):

@@ -1,4 +1,4 @@
-"""exp, log and 1 / (1 + x) in 32-bit fixed point, as the reference kernels of SOFTMAX, LOG_SOFTMAX and DIV compute them.
+"""exp, log, 1 / x and 1 / sqrt(x) in 32-bit fixed point, as the reference kernels compute them.
 
 Qm: an int32 that stands for raw * 2**(m - 31), so in [-2**m, 2**m). All functions take and give int64 arrays of raw
 values. Constants and formulas are those of gemmlowp's fixedpoint.h and of internal/common.h of the TFLite tree.
@@ -69,7 +69,7 @@ def exp_negative(x, integer_bits):
 
 
 def log(x, input_bits, output_bits):
-    """log(x) in Q output_bits for x (Q input_bits) >= 1: a Pade approximant around 2**-1/4 after taking out powers of two."""
+    """log(x) in Q output_bits for x (Q input_bits) >= 1: powers of two, and a Pade approximant around 2**-1/4."""
     x = np.asarray(x, np.int64)
     root = 2.0**0.25
     bits = output_bits + 1  # one more while it is put together

@@ -267,16 +267,16 @@ def _requantize_integers(total, bias, multiplier, shift, zero, low, high, rule, 
         np.copyto(y[start : start + step], np.clip(part, low, high), casting="unsafe")
 
 
-def exact_weights(w, w_zero, x_most):
+def exact_weights(w, w_zero, x_most, most_parts=8):
     """(w - w_zero as floats, bounds): weights whose sums of products are exact, for |x| <= x_most in whole numbers.
 
     w (units, ...) stored integers. In float32, every sum over depths bounds[i] to bounds[i + 1] stays below 2**24,
-    whatever the order; where more than 8 parts would be needed the result is float64 and one part. The result lies in
+    whatever the order; where more than most_parts would be needed the result is float64 and one part. The result lies in
     memory with the units last, as a matrix product likes it.
     """
     units, depth = w.shape[0], math.prod(w.shape[1:])
     most = np.abs(np.subtract(w, w_zero, dtype=np.int32)).reshape(units, depth)
-    for parts in range(1, 9):
+    for parts in range(1, most_parts + 1):
         bounds = tuple(depth * i // parts for i in range(parts + 1))
         sums = (most[:, a:b].sum(axis=1, dtype=np.int64).max(initial=0) for a, b in pairwise(bounds))
         if all(int(total) * x_most < 2**24 for total in sums):

@@ -71,12 +71,13 @@ def quantize_into(x, inverse, zero, asymmetric, out):
 
 
 def hybrid_matmul(q, scale, zero, w, w_scale):
-    """scale * w_scale * ((q - zero) @ w.T), float32 (rows, units), for what quantize_rows gives.
+    """scale * w_scale * ((q - zero) @ w.T), float32 (..., rows, units), for what quantize_rows gives.
 
-    w (units, depth) stored int8, w_scale a float32 or (units,). The sum of products is exact; rounded are the product
-    of the two scales, the sum to float32, and the product of both.
+    q (..., rows, depth), scale and zero (..., rows), w (..., units, depth) stored int8, w_scale (units,) or what
+    broadcasts to the result. The sum of products is exact; rounded are the product of the two scales, the sum to
+    float32, and the product of both.
     """
-    total = exact_matmul(q, zero[:, None], w.T, 0).astype(np.float32)
+    total = exact_matmul(q, zero[..., None], np.swapaxes(w, -1, -2), 0).astype(np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
-        total *= scale[:, None] * np.asarray(w_scale, np.float32)
+        total *= scale[..., None] * np.asarray(w_scale, np.float32)
     return total

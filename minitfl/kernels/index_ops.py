@@ -53,7 +53,7 @@ def gather_nd(x, indices, y):
     if indices.size and not x.size:
         raise ModelError(f"gather_nd from an empty tensor {x.shape}")
     parts = _multi_index(x.shape, indices, "gather_nd")
-    y[...] = x[parts].reshape(y.shape) if parts else x
+    y[...] = x[parts] if parts else x
 
 
 @Kernel

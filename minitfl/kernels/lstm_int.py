@@ -7,7 +7,14 @@ normalisation, with the scale of an intermediate tensor; its function gives Q0. 
 import numpy as np
 
 from minitfl.kernels.fixedmath import inverse_square_root
-from minitfl.kernels.fixedpoint import exact_matmul, high_mul_int16, rescale_twice, rescale_up, rounding_shift, wrap_int32
+from minitfl.kernels.fixedpoint import (
+    exact_matmul,
+    high_mul_int16,
+    rescale_twice,
+    rescale_up,
+    rounding_shift,
+    wrap_int32,
+)
 from minitfl.kernels.gates import logistic, tanh
 from minitfl.op import Kernel
 

@@ -71,7 +71,12 @@ def matmul_raw(x, w, adj_x, adj_y, y):
 @Kernel
 def matmul_hybrid(x, w, adj_x, adj_y, w_scale, asymmetric, y):
     """matmul_float for stored int8 w and float x, each of whose rows is quantized; w_scale float32 (units,)."""
-    x, w = np.broadcast_arrays(*_with_axes(oriented(x, adj_x), oriented(w, adj_y)), subok=False) if False else (x, w)
+    x, w, units = oriented(x, adj_x), oriented(w, adj_y), np.broadcast_to(w_scale, y.shape)
+    for x, w, y, w_scale in stacks(x, w, y, units):
+        q, scale, zero = quantize_rows(x.reshape(-1, x.shape[-1]), asymmetric)
+        rows = x.shape[:-1]
+        q, scale, zero = q.reshape(x.shape), scale.reshape(rows), zero.reshape(rows)
+        y[...] = hybrid_matmul(q, scale, zero, np.swapaxes(w, -1, -2), w_scale)
 
 
 # ---- stacks and blocks
@@ -80,3 +85,89 @@ def matmul_hybrid(x, w, adj_x, adj_y, w_scale, asymmetric, y):
 def oriented(x, transposed):
     """The matrices of x as they are multiplied; a view."""
     return np.swapaxes(x, -1, -2) if transposed else x
+
+
+def stacks(x, w, y, *like_y) -> Iterator[tuple]:
+    """(x, w, y, *like_y) cut into parts with (x @ w).shape == y.shape and small temporaries. All are views."""
+    if y.ndim == 2:
+        x, w = x.reshape(x.shape[-2:]), w.reshape(w.shape[-2:])
+        for b, u in parts(*y.shape, x.shape[-1]):
+            yield (x[b], w[:, u], y[b, u], *(a[b, u] for a in like_y))
+        return
+    each = 8 * (_area(x) + _area(w)) + 40 * _area(y)
+    if each * (y.size // max(_area(y), 1)) <= BLOCK_NBYTES:
+        yield (x, w, y, *like_y)
+        return
+    x, w = (a.reshape((1,) * (y.ndim - a.ndim) + a.shape) for a in (x, w))
+    inner = each * (y[0].size // max(_area(y), 1))
+    many = max(1, BLOCK_NBYTES // max(inner, 1))
+    for start in range(0, y.shape[0], many):
+        cut = slice(start, start + many) if many > 1 else start
+        pieces = (a[cut] if a.shape[0] > 1 else (a if many > 1 else a[0]) for a in (x, w))
+        yield from stacks(*pieces, y[cut], *(a[cut] for a in like_y))
+
+
+def _area(matrices) -> int:
+    return matrices.shape[-2] * matrices.shape[-1]
+
+
+# ---- while preparing
+
+
+@op("BATCH_MATMUL", max_version=4)
+def batch_matmul(site: Site) -> Call:
+    site.arity(2, 1)
+    x, w, y = site.input(0), site.input(1), site.output(0)
+    if (x.type, w.type, y.type) not in TYPES:
+        site.unsupported(f"{x.type} times {w.type} to {y.type} is not supported")
+    for t in (x, w):
+        site.expect(2 <= t.rank <= MOST_AXES, f"an operand has the shape {t.shape}, not 2 to {MOST_AXES} axes")
+    adj_x, adj_y = bool(site.options.adj_x), bool(site.options.adj_y)
+    x_shape, w_shape = _seen(x, adj_x), _seen(w, adj_y)
+    site.expect(x_shape[-1] == w_shape[-2], f"depths {x_shape[-1]} and {w_shape[-2]} of {x.shape} and {w.shape} differ")
+    try:
+        batch = np.broadcast_shapes(x_shape[:-2], w_shape[:-2])
+    except ValueError:
+        site.expect(False, f"the stacks {x.shape} and {w.shape} can't be broadcast")
+        raise
+    y = y.reshaped(*batch, x_shape[-2], w_shape[-1])
+    if not adj_x and w.size == w_shape[-2] * w_shape[-1]:  # one matrix: its stack is one product of many rows
+        x, w, result = _flat(x), w.reshaped(w.known_shape[-2:]), _flat(y)
+    else:
+        result = y
+    bound = 2 * BLOCK_NBYTES + workspace(x_shape[-2], w_shape[-1], x_shape[-1])
+    if w.type == "float32":
+        return Call(matmul_float, (x, w, adj_x, adj_y, result), (y,))
+    if x.type == "float32":
+        return _hybrid(site, x, w, adj_x, adj_y, y, result, bound)
+    if y.type == "int32":
+        return Call(matmul_raw, (x, w, adj_x, adj_y, result), (y,), workspace=bound)
+    product = float(np.float32(x.scale) * np.float32(w.scale))
+    site.expect(product >= 0 and y.scale > 0, f"scales are {x.scale}, {w.scale} and {y.scale}")
+    factor = quantize_multiplier(product / y.scale)
+    low, high = stored_range(y.type)
+    if x.type == "int16":
+        site.expect(not (x.zero or w.zero or y.zero), f"zero points are {x.zero}, {w.zero} and {y.zero}, not 0")
+        site.expect(factor[1] < 15, f"the rescaling factor is {product / y.scale}")
+        return Call(matmul_int16, (x, w, adj_x, adj_y, *factor, low, high, result), (y,), workspace=bound)
+    args = (x, w, adj_x, adj_y, x.zero, w.zero, *factor, y.zero, low, high, result)
+    return Call(matmul_int, args, (y,), workspace=bound)
+
+
+def _seen(t: Tensor, transposed: bool) -> tuple[int, ...]:
+    *batch, a, b = t.known_shape
+    return (*batch, b, a) if transposed else (*batch, a, b)
+
+
+def _flat(t: Tensor) -> Tensor:
+    *batch, rows, columns = t.known_shape
+    return t.reshaped(int(np.prod(batch, dtype=object)) * rows, columns)
+
+
+def _hybrid(site: Site, x: Tensor, w: Tensor, adj_x: bool, adj_y: bool, y: Tensor, result: Tensor, bound: int) -> Call:
+    units = y.known_shape[-1]
+    scales = np.zeros(1, np.float32) if w.quantization is None else w.scales
+    if scales.size not in (1, units):
+        return refused(y, f"{scales.size} scales of weights for {units} units")
+    asymmetric = bool(site.options.asymmetric_quantize_inputs)
+    return Call(matmul_hybrid, (x, w, adj_x, adj_y, scales, asymmetric, result), (y,), workspace=bound)

@@ -6,8 +6,8 @@
     int8 uint8    same, SOFTMAX: int16    softmax_int        log_softmax_int
     int16         int16                   softmax_int16
 
-Both stay the same when a row's largest x is subtracted first, so only exp of numbers <= 0 is needed: for 8-bit x at most
-256 of them, which are tabulated by their distance from the row's largest.
+Both stay the same when a row's largest x is subtracted first, so only exp of numbers <= 0 is needed: for 8-bit x at
+most 256 of them, which are tabulated by their distance from the row's largest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ import numpy as np
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import BLOCK, refused, workspace
 from minitfl.kernels.fixedmath import exp_negative, leading_zeros, log, scaled_reciprocal
-from minitfl.kernels.fixedpoint import high_mul, quantize_multiplier, rescale_twice, round_away, rounding_shift, stored_range
+from minitfl.kernels.fixedpoint import (
+    high_mul,
+    quantize_multiplier,
+    rescale_twice,
+    round_away,
+    rounding_shift,
+    stored_range,
+)
 from minitfl.kernels.tables import interpolate, table16
 from minitfl.op import Call, Kernel, Site, op
 
@@ -106,11 +113,11 @@ def softmax_int16(x, factor, exp_table, reciprocal_table, y):
 
 
 @Kernel
-def log_softmax_int(x, differences, sums, back, least, y):
+def log_softmax_int(x, differences, sums, back, farthest, y):
     """log_softmax on stored 8-bit numbers; y of scale 1/16 whose highest number stands for 0.
 
-    By the distance d from the row's largest: differences[d] in Q5 and sums[d] = exp of it in Q12; back: (multiplier, shift)
-    from Q5 to distances; least: the largest distance that is not negligible.
+    By the distance d from the row's largest: differences[d] in Q5 and sums[d] = exp of it in Q12; back: (multiplier,
+    shift) from Q5 to distances; farthest: the largest distance that is not negligible.
     """
     info = np.iinfo(y.dtype)
     for x, y in _rows(x, y):
@@ -119,9 +126,9 @@ def log_softmax_int(x, differences, sums, back, least, y):
         # a sum beyond Q12 is halved until it fits, and the logarithm of what was taken out added
         halvings = 32 - leading_zeros(total >> 31)
         log_sum = log(total >> halvings, SUM_BITS, 5) + halvings * LOG_2
-        farthest = np.minimum(least + 1, -rescale_twice(log_sum - (1 << 31), *back))
+        end = np.minimum(farthest + 1, -rescale_twice(log_sum - (1 << 31), *back))
         result = rounding_shift(differences[distance] - log_sum, 31 - 5 - 4) + info.max
-        y[...] = np.where(distance < farthest, np.clip(result, info.min, info.max), info.min)
+        y[...] = np.where(distance < end, np.clip(result, info.min, info.max), info.min)
 
 
 LOG_2 = int(np.floor(np.log(2) * 2**26 + 0.5))  # in Q5
@@ -198,9 +205,9 @@ def log_softmax_op(site: Site) -> Call:
     fixed = _distances(x.scale)
     if fixed is None:
         site.unsupported(f"input scale {x.scale}, it must be above 2**-26")
-    differences, _, sums, least, (multiplier, shift) = fixed
+    differences, _, sums, farthest, (multiplier, shift) = fixed
     back = quantize_multiplier(2.0 ** (31 - shift) / multiplier)
-    return Call(log_softmax_int, (x, differences, sums, back, least, y), (y,), workspace=_room(y))
+    return Call(log_softmax_int, (x, differences, sums, back, farthest, y), (y,), workspace=_room(y))
 
 
 def _room(y: Tensor) -> int:
@@ -208,9 +215,11 @@ def _room(y: Tensor) -> int:
     return max(workspace(y, arrays=12), 8 * 12 * (y.known_shape[-1] if y.size else 0))
 
 
-def _distances(scale: float):
-    """For each distance 0..255 from the row's largest: -distance * scale in Q5, its exp in Q0 and in Q12; how far is not
-    negligible; (multiplier, shift) to Q5. None where a scale is too small for Q5."""
+def _distances(scale: float) -> tuple | None:
+    """For the distances 0..255 from a row's largest: -distance * scale in Q5, its exp in Q0 and in Q12.
+
+    With them the farthest that is not negligible, and (multiplier, shift) to Q5; None where a scale is too small for Q5.
+    """
     real = min(scale * 2.0**26, 2.0**31 - 1)
     if not real > 1:
         return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minitfl.graph import Tensor
-from minitfl.kernels.fixedpoint import activation_range, exact_weights, quantize_multipliers
+from minitfl.kernels.fixedpoint import activation_range, quantize_multipliers
 from minitfl.op import NotYet, Site
 
 FILTERS = {
@@ -109,10 +109,9 @@ def numbers(site: Site, x: Tensor, w: Tensor, bias, y: Tensor, channels: int, ac
     return Numbers(multiplier, shift, low, high, rule)
 
 
-def prepared_weights(site: Site, w: Tensor, w_zero: int, x_type: str):
-    """(w, parts) as `fixedpoint.exact_weights` makes them of a constant; (w, None) for others."""
-    stored = contents(site, w)
-    return (w, None) if stored is None else exact_weights(stored, w_zero, MAGNITUDE[x_type])
+def workspace(*tensors: Tensor, computed: Tensor | None = None) -> int:
+    """Bytes that bound the temporaries: blocks, and the floats of a filter that is computed while running."""
+    return min(4 << 20, 16 * sum(t.size for t in tensors)) + (24 * computed.size if computed is not None else 0)
 
 
 def finish(total, bias, low, high):

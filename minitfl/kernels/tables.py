@@ -5,7 +5,7 @@
     int16     513, ends      interpolate    between table[x // 128] and the next entry
 
 A function is tabulated in float32, as the official tables are (internal/common.h of the TFLite tree). What C's library
-computes in float32 is evaluated in float64 and rounded (`rounded`), which differs from a good library nowhere or nearly so.
+computes in float32 is evaluated in float64 and rounded (`rounded`), which seldom differs from a good library.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def lookup_from(x, least, message, table, y):
 
 @Kernel
 def interpolate(x, table, y):
-    """y = table[i] + (table[i+1] - table[i]) * part / 128, rounded half up; i = 256 + x // 128, part = x % 128. int16."""
+    """y = table[i] + (table[i+1] - table[i]) * part / 128, rounded half up; i = 256 + x // 128, part = x % 128."""
     for y, x in blocks(y, x):
         place = (x >> 7).astype(np.int64) + 256
         base = table[place].astype(np.int32)

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from minitfl.errors import ModelError
 from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
 from minitfl.kernels.hybrid import quantize_into, row_scales
-from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, finish, integer_bias, numbers, prepared_weights
+from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, integer_bias, numbers, workspace
 from minitfl.kernels.windows import BLOCK, window
 from minitfl.op import Call, Kernel, Site, op
 
-LARGEST_STRIDE = 32767
+MOST_STRIDE = 32767
 
 
 @Kernel
@@ -36,12 +37,13 @@ def transpose_float(x, w, bias, stride, pad, low, high, y):
 
 
 @Kernel
-def transpose_int(x, x_zero, w, w_zero, parts, bias, multiplier, shift, y_zero, low, high, rule, stride, pad, y):
-    """transpose_float on stored integers, where real = scale * (stored - zero); numbers as in conv.conv_int."""
-    if parts is None:
-        w, parts = exact_weights(w, w_zero, MAGNITUDE[x.dtype.name])
-    if len(parts) > 2:
-        w = w.astype(np.float64)
+def transpose_int(x, x_zero, w, w_zero, exact, bias, multiplier, shift, y_zero, low, high, rule, stride, pad, y):
+    """transpose_float on stored integers, where real = scale * (stored - zero); numbers as in conv.conv_int.
+
+    w: floats that hold w - w_zero, in a type that makes the sums exact; or, where `exact` is False, the stored filter.
+    """
+    if not exact:
+        w, _ = exact_weights(w, w_zero, MAGNITUDE[x.dtype.name], 1)
 
     def load(part, image):
         return np.subtract(part, x_zero, dtype=w.dtype, casting="unsafe")
@@ -52,12 +54,10 @@ def transpose_int(x, x_zero, w, w_zero, parts, bias, multiplier, shift, y_zero, 
 
 
 @Kernel
-def transpose_hybrid(x, w, w_scale, parts, bias, stride, pad, low, high, y):
+def transpose_hybrid(x, w, w_scale, exact, bias, stride, pad, low, high, y):
     """transpose_float on float32 x that is brought to 8 bits, an image at a time; w_scale float32 (units,)."""
-    if parts is None:
-        w, parts = exact_weights(w, 0, 255)
-    if len(parts) > 2:
-        w = w.astype(np.float64)
+    if not exact:
+        w, _ = exact_weights(w, 0, MAGNITUDE["int8"], 1)
     scale, inverse, zero = row_scales(x.reshape(x.shape[0], -1), True)
 
     def load(part, image):
@@ -72,6 +72,15 @@ def transpose_hybrid(x, w, w_scale, parts, bias, stride, pad, low, high, y):
         y[image, rows] = total.reshape(y[image, rows].shape)
 
 
+@Kernel
+def misfit(x_shape, w_shape, stride, padding, wanted, y):
+    """Refuses: the official runtime finds out at this node's turn, not before."""
+    raise ModelError(
+        f"no input of shape {x_shape} with a filter of shape {w_shape} and strides {stride}, padding {padding}, "
+        f"comes from an output of shape {wanted}"
+    )
+
+
 def _sums(x, w, stride, pad, load, y):
     """Yields (image, rows, total): the sums of a block of rows of y after the other, (places, units) in w's type.
 
@@ -81,30 +90,23 @@ def _sums(x, w, stride, pad, load, y):
     batch, height, width, depth = x.shape
     _, out_height, out_width, units = y.shape
     taps = w.shape[1:3]
-    matrix = w.transpose(3, 1, 2, 0).reshape(depth, -1)
-    # a row of y, and the rows of x that reach it
-    weight = out_width * units + width * (matrix.shape[1] + depth) * -(-taps[0] // stride[0])
+    matrices = w.transpose(1, 3, 2, 0).reshape(taps[0], depth, taps[1] * units)
+    columns = [_meeting(width, stride[1], m - pad[1], out_width) for m in range(taps[1])]
+    # a row of y, and what a row of x makes of it
+    weight = out_width * units + width * (taps[1] * units + depth)
     tall = max(1, BLOCK // max(weight, 1))
     for image in range(batch):
         for top in range(0, out_height, tall):
-            bottom = min(top + tall, out_height)
-            total = np.zeros((bottom - top, out_width, units), w.dtype)
-            # rows of x with top <= i * stride + k - pad < bottom for some k
-            first = max(0, -((taps[0] - 1 - pad[0] - top) // stride[0]))
-            last = min(height, (bottom - 1 + pad[0]) // stride[0] + 1)
-            if first < last:
-                part = x[image, first:last]
+            rows = slice(top, min(top + tall, out_height))
+            total = np.zeros((rows.stop - top, out_width, units), w.dtype)
+            for k in range(taps[0]):
+                here, there = _meeting(height, stride[0], k - pad[0] - top, len(total))
+                part = x[image, there]
                 values = part if load is None else load(part, image)
-                spread = np.matmul(values.reshape(-1, depth), matrix)
-                spread = spread.reshape(last - first, width, *taps, units)
-                for k in range(taps[0]):
-                    to_rows, from_rows = _meeting(
-                        last - first, stride[0], first * stride[0] + k - pad[0] - top, len(total)
-                    )
-                    for m in range(taps[1]):
-                        to_columns, from_columns = _meeting(width, stride[1], m - pad[1], out_width)
-                        total[to_rows, to_columns] += spread[from_rows, from_columns, k, m]
-            yield image, slice(top, bottom), total.reshape(-1, units)
+                spread = np.matmul(values.reshape(-1, depth), matrices[k]).reshape(len(part), width, taps[1], units)
+                for m, (to, origin) in enumerate(columns):
+                    total[here, to] += spread[:, origin, m]
+            yield image, rows, total.reshape(-1, units)
 
 
 def _meeting(count, stride, start, size):
@@ -131,7 +133,7 @@ def transpose_conv(site: Site) -> Call:
     batch, height, width, depth = x.known_shape
     units, *taps, w_depth = w.known_shape
     stride = (site.options.stride_h, site.options.stride_w)
-    site.expect(0 < min(stride) and max(stride) <= LARGEST_STRIDE, f"strides of {stride}")
+    site.expect(0 < min(stride) and max(stride) <= MOST_STRIDE, f"strides of {stride}")
     site.expect(min(height, width, depth) > 0, f"an input of shape {x.shape}")
     site.expect(min(units, *taps) > 0, f"a filter of shape {w.shape}")
     site.expect(w_depth == depth, f"a filter of depth {w_depth} for an input of depth {depth}")
@@ -139,31 +141,39 @@ def transpose_conv(site: Site) -> Call:
         site.unsupported("a filter of type int4")
     check_types(site, x, w, y)
     wanted = tuple(int(n) for n in site.value(shape))
-    site.expect(len(wanted) == 4 and min(wanted[1:3]) > 0, f"an output shape of {wanted}")
-    site.expect(
-        (wanted[0], wanted[3]) == (batch, units), f"an output shape of {wanted} for {batch} images, {units} units"
-    )
-    padding = site.enum("padding", "Padding")
-    axes = [window(padding, wanted[i + 1], taps[i], stride[i]) for i in (0, 1)]
-    seen = (axes[0][0], axes[1][0])
-    site.expect(seen == (height, width), f"an input of {(height, width)} where an output of {wanted} asks for {seen}")
-    where = (stride, (axes[0][1], axes[1][1]))
+    site.expect(min(wanted, default=0) >= 0, f"an output shape of {wanted}")
     y = y.reshaped(wanted)
+    padding = site.enum("padding", "Padding")
+    axes = [window(padding, n, taps[i], stride[i]) for i, n in enumerate(wanted[1:3])]
+    if (
+        len(wanted) != 4
+        or min(wanted[1:3]) == 0
+        or (wanted[0], wanted[3]) != (batch, units)
+        or (axes[0][0], axes[1][0]) != (height, width)
+    ):
+        return Call(misfit, (x.shape, w.shape, stride, padding, wanted, y), (y,))
+    where = (stride, (axes[0][1], axes[1][1]))
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
-    workspace = min(4 << 20, 16 * (x.size + y.size + w.size))
+    needed = workspace(x, y, w, computed=w if contents(site, w) is None else None)
     if x.type == "float32":
         low, high = float_activation_range(activation)
         bias = bias_of(site, 3, units, ("float32",))
         if w.type == "float32":
-            return Call(transpose_float, (x, w, bias, *where, low, high, y), (y,), workspace=workspace)
+            return Call(transpose_float, (x, w, bias, *where, low, high, y), (y,), workspace=needed)
         scales = w.scales
         site.expect(scales.size in (1, units), f"{scales.size} filter scales for {units} units")
         scales = np.broadcast_to(scales, units).astype(np.float32)
-        floats, parts = prepared_weights(site, w, 0, "int8")
-        return Call(transpose_hybrid, (x, floats, scales, parts, bias, *where, low, high, y), (y,), workspace=workspace)
+        floats, exact = _prepared(site, w, 0, "int8")
+        return Call(transpose_hybrid, (x, floats, scales, exact, bias, *where, low, high, y), (y,), workspace=needed)
     bias, rule = integer_bias(site, 3, units, x.type)
     n = numbers(site, x, w, bias, y, units, activation, rule)
     w_zero = w.zero if w.type == "uint8" else 0
-    floats, parts = prepared_weights(site, w, w_zero, x.type)
+    floats, exact = _prepared(site, w, w_zero, x.type)
     tail = (n.multiplier, n.shift, y.zero, n.low, n.high, rule, *where, y)
-    return Call(transpose_int, (x, x.zero, floats, w_zero, parts, bias, *tail), (y,), workspace=workspace)
+    return Call(transpose_int, (x, x.zero, floats, w_zero, exact, bias, *tail), (y,), workspace=needed)
+
+
+def _prepared(site, w, w_zero, x_type):
+    """(w, exact): a constant filter as the kernels want it."""
+    stored = contents(site, w)
+    return (w, False) if stored is None else (exact_weights(stored, w_zero, MAGNITUDE[x_type], 1)[0], True)

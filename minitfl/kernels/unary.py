@@ -1,18 +1,18 @@
 """Functions of one number, element by element; y has the shape and type of x.
 
-              real numbers                     8 bits            quantized int16
-    ABS       float32 int16 int32              int8: table       absolute_int
-    NEG       float32 float16 bfloat16 int32   int8, int16: what is stored is negated
-              int64
-    SQRT      float32                          int8: table       square_root_int
-    RSQRT     float32                          int8: table       513-entry table
-    SQUARE    float32
-    EXP LOG   float32                          int8: table       513-entry table
-    SIN COS   float32 float16
-    CEIL      float32
-    FLOOR     float32 float16 bfloat16
-    ROUND     float32 float16 bfloat16
-    SIGN      float32 float64 int32
+          real numbers                     8 bits            quantized int16
+ABS       float32 int16 int32              int8: table       absolute_int
+NEG       float32 float16 bfloat16 int32   int8, int16: what is stored is negated
+          int64
+SQRT      float32                          int8: table       square_root_int
+RSQRT     float32                          int8: table       513-entry table
+SQUARE    float32
+EXP LOG   float32                          int8: table       513-entry table
+SIN COS   float32 float16
+CEIL      float32
+FLOOR     float32 float16 bfloat16
+ROUND     float32 float16 bfloat16
+SIGN      float32 float64 int32
 """
 
 from __future__ import annotations

@@ -44,7 +44,9 @@ def two_shapes(draw):
 
 def numbers(draw, type, low=2.0**-9, high=2.0):
     """Quantization of that type with a scale in low..high."""
-    scale = draw(st.floats(np.log2(low), np.log2(high)) | st.integers(int(np.ceil(np.log2(low))), int(np.floor(np.log2(high)))))
+    scale = draw(
+        st.floats(np.log2(low), np.log2(high)) | st.integers(int(np.ceil(np.log2(low))), int(np.floor(np.log2(high))))
+    )
     return {**draw(quantization(type)), "scale": float(np.float32(2.0**scale))}
 
 

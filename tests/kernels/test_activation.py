@@ -163,11 +163,19 @@ def test_int16(op, data):
 @differential()
 @given(data=st.data())
 def test_gelu_int16(approximate, data):
-    """Exact where C's erfcf and tanhf are rounded right; where they are not an entry of the table may be one off."""
+    """At most two of the 513 entries are one off: those where C's erfcf or tanhf, rounded wrong, meets a tie.
+
+    3 of 100 tables had one with erfcf of glibc 2.36, 1 of 100 with its tanhf.
+    """
     draw = data.draw
     q1 = numbers(draw, "int16", 2.0**-16, 2.0**-10)
     q2 = numbers(draw, "int16", 2.0**-16, 2.0**-10)
-    check(one("GELU", "int16", (500,), q1, q2, approximate=approximate), [array(draw, "int16", (500,))])
+    content = one("GELU", "int16", (512,), q1, q2, approximate=approximate)
+    entries = np.arange(-32768, 32768, 128).astype(np.int16)
+    away = ours(content, [entries])[0].astype(int) - official.run(content, [entries])[0]
+    assert np.abs(away).max() <= 1 and np.count_nonzero(away) <= 2
+    if not away.any():
+        check(content, [array(draw, "int16", (512,))])
 
 
 # ---- refusals
@@ -195,7 +203,9 @@ def test_refused_quantization(op, type, scale, zero):
 
 def test_refused_slope():
     content = model("PRELU", [("float32", (2, 1), {}), ("float32", (2, 3), {})], ("float32", (2, 3), {}))
-    assert check(content, [np.zeros((2, 1), np.float32), np.zeros((2, 3), np.float32)], must_run=False).startswith("error")
+    assert check(content, [np.zeros((2, 1), np.float32), np.zeros((2, 3), np.float32)], must_run=False).startswith(
+        "error"
+    )
 
 
 @pytest.mark.parametrize("op", [*CLAMPS, "TANH", "HARD_SWISH", "GELU"])

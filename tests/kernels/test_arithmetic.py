@@ -100,7 +100,9 @@ def test_plain(op, type, data):
     if op in ("DIV", "FLOOR_DIV", "FLOOR_MOD") and not (floats and op != "FLOOR_DIV"):
         x2 = np.where(x2 == 0, np.ones_like(x2), x2)
         # the lowest number over -1 kills the official process
-        x1 = np.where((x1 == x1.dtype.type(0)) | (x1 > x1.min()), x1, x1.dtype.type(1)) if not floats and x1.size else x1
+        x1 = (
+            np.where((x1 == x1.dtype.type(0)) | (x1 > x1.min()), x1, x1.dtype.type(1)) if not floats and x1.size else x1
+        )
     if op == "POW":
         x1, x2 = powers(draw, type, x1, x2)
     chosen = {} if type == "complex64" else options(draw, op)
@@ -217,7 +219,9 @@ def test_powers_of_two(op, data):
     q1, q2, q3 = ({"scale": s, "zero_point": 0} for s in (*scales, scale))
     x1, x2 = array(draw, "int16", shape1), array(draw, "int16", shape2)
     chosen = {**options(draw, op), "pot_scale_int16": True}
-    content = model(op, [("int16", shape1, q1), ("int16", shape2, q2)], ("int16", shape_of(shape1, shape2), q3), **chosen)
+    content = model(
+        op, [("int16", shape1, q1), ("int16", shape2, q2)], ("int16", shape_of(shape1, shape2), q3), **chosen
+    )
     check(content, [x1, x2])
 
 

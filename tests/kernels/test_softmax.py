@@ -133,17 +133,21 @@ def test_small_scale():
 # ---- refusals
 
 
-@pytest.mark.parametrize("op,type,result,scale,zero,stage", [
-    ("SOFTMAX", "int8", "int8", 1 / 255, -128, "allocate"),
-    ("SOFTMAX", "int8", "int8", 1 / 256, 0, "allocate"),
-    ("SOFTMAX", "int16", "int16", 1 / 65536, 0, "allocate"),
-    ("SOFTMAX", "int8", "uint8", 1 / 256, 0, "invoke"),
-    ("LOG_SOFTMAX", "int8", "int8", 1 / 8, 127, "allocate"),
-    ("LOG_SOFTMAX", "uint8", "uint8", 1 / 16, 0, "allocate"),
+@pytest.mark.parametrize("op,type,scale,zero", [
+    ("SOFTMAX", "int8", 1 / 255, -128),
+    ("SOFTMAX", "int8", 1 / 256, 0),
+    ("SOFTMAX", "int16", 1 / 65536, 0),
+    ("LOG_SOFTMAX", "int8", 1 / 8, 127),
+    ("LOG_SOFTMAX", "uint8", 1 / 16, 0),
 ])  # fmt: skip
-def test_refused_quantization(op, type, result, scale, zero, stage):
-    content = one(op, type, (2,), {"scale": 0.5, "zero_point": 0}, {"scale": scale, "zero_point": zero}, result)
-    assert check(content, [np.zeros(2, type)], must_run=False) == f"error at {stage}"
+def test_refused_quantization(op, type, scale, zero):
+    content = one(op, type, (2,), {"scale": 0.5, "zero_point": 0}, {"scale": scale, "zero_point": zero})
+    assert check(content, [np.zeros(2, type)], must_run=False) == "error at allocate"
+
+
+def test_refused_result():
+    content = one("SOFTMAX", "int8", (2,), {"scale": 0.5, "zero_point": 0}, OUTPUT["uint8"], "uint8", beta=1.0)
+    assert check(content, [np.zeros(2, np.int8)], must_run=False, resolver=BUILTIN) == "error at invoke"
 
 
 @pytest.mark.parametrize("op,type", [("SOFTMAX", "int32"), ("SOFTMAX", "float64"), ("LOG_SOFTMAX", "float16")])
