@@ -239,10 +239,10 @@ def lines(model: dict[str, Any]) -> Iterator[str]:
 
 
 def operator_rows(subgraph: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Index, operator, inputs, outputs, MACs, options."""
+    """Index, operator, inputs, outputs, MACs, and the options that say something."""
     for operator in subgraph["operators"]:
         options = operator["options"]
-        told = ", ".join(f"{name} {_short(value)}" for name, value in options.items()) if options else ""
+        told = ", ".join(f"{name} {_short(value)}" for name, value in options.items() if not _idle(name, value))
         version = f" v{operator['version']}" if operator["version"] > 1 else ""
         ways, results = (" ".join("-" if i < 0 else f"t{i}" for i in operator[side]) for side in ("inputs", "outputs"))
         count = f"{operator['macs']:,}" if operator["macs"] else ""
@@ -274,6 +274,15 @@ def _scale(tensor: dict[str, Any]) -> str:
         return f"{q['scale'][0]:.6g}, zero {q['zero_point'][0]}"
     block = f", blocks of {q['block_size']}" if "block_size" in q else f" on axis {q['axis']}"
     return f"{len(q['scale'])} scales{block}"
+
+
+def _idle(name: str, value: Any) -> bool:
+    """Does an option leave all as it is?"""
+    if name.startswith("dilation_"):
+        return value == 1
+    if name.endswith("_mask"):
+        return value == 0
+    return value is False or value in ("NONE", "DEFAULT") or value == [] or name == "quantized_bias_type"
 
 
 def _short(value: Any) -> str:

@@ -77,7 +77,7 @@ def files(tmp_path):
 def ranking(output):
     """[(class, score)] of a plain table."""
     lines = output.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.strip().startswith("-")) + 1
+    start = max(i for i, line in enumerate(lines) if line.strip() and not line.strip("- ")) + 1  # under the rule
     return [tuple(part for part in line.split("  ") if part.strip())[1:] for line in lines[start:]]
 
 

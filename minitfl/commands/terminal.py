@@ -36,7 +36,9 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str =
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=Text(title) if title else None, title_justify="left")
+    if title:
+        console.print(Text(title))
+    made = Table()
     for column in columns:
         made.add_column(Text(column.name), justify="right" if column.right else "left", overflow="fold")
     for row in cells:

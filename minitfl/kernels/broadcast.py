@@ -57,6 +57,17 @@ def refuse(message, y):
     raise UnsupportedError(message)
 
 
+def wrong(y: Tensor, message: str) -> Call:
+    """A Call that raises ModelError at its turn, for what the official kernels find wrong only then."""
+    return Call(fail, (message, y), (y,))
+
+
+@Kernel
+def fail(message, y):
+    """Raises ModelError."""
+    raise ModelError(message)
+
+
 @cache
 def bfloat16_form(kernel: Kernel) -> Kernel:
     """The kernel on bfloat16 operands (stored as uint16) and result, computed in float32 and rounded at the end."""

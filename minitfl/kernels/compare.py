@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minitfl.kernels.broadcast import bfloat16_form, blocks, broadcast_shape, refused, workspace
+from minitfl.kernels.broadcast import bfloat16_form, blocks, refused, workspace
+from minitfl.kernels.elementwise import one_operand, two_operands
 from minitfl.kernels.fixedpoint import quantize_multiplier, rescale_twice
 from minitfl.op import Call, Kernel, Site, op
 
@@ -91,12 +92,9 @@ def _in_units(x, zero, factor):
 
 def _relation(site: Site, kernel: Kernel, quantized: Kernel, plain: str, scaled: str, swap: bool = False) -> Call:
     """plain, scaled: the types that are compared as they are, and by their scales."""
-    site.arity(2, 1)
-    x1, x2 = site.input(0), site.input(1)
-    site.expect(x1.type == x2.type, f"operands of types {x1.type} and {x2.type}")
+    x1, x2, y = two_operands(site)
     if x1.type == "string" and "string" not in plain.split():
         site.unsupported("type string")
-    y = site.output(0).reshaped(broadcast_shape(x1, x2))
     site.expect(y.type == "bool", f"output of type {y.type}, bool is expected")
     if swap:
         x1, x2 = x2, x1
@@ -142,11 +140,9 @@ def greater_equal(site: Site) -> Call:
 
 
 def _logical(site: Site, kernel: Kernel) -> Call:
-    site.arity(2, 1)
-    x1, x2, y = site.input(0), site.input(1), site.output(0)
-    for t in (x1, x2, y):
+    x1, x2, y = two_operands(site)
+    for t in (x1, y):
         site.expect(t.type == "bool", f"type {t.type}, bool is expected")
-    y = y.reshaped(broadcast_shape(x1, x2))
     return Call(kernel, (x1, x2, y), (y,))
 
 
@@ -162,8 +158,6 @@ def logical_or_op(site: Site) -> Call:
 
 @op("LOGICAL_NOT", max_version=1)
 def logical_not_op(site: Site) -> Call:
-    site.arity(1, 1)
-    x, y = site.input(0), site.output(0).reshaped(site.input(0).known_shape)
-    for t in (x, y):
-        site.expect(t.type == "bool", f"type {t.type}, bool is expected")
+    x, y = one_operand(site)
+    site.expect(x.type == "bool", f"type {x.type}, bool is expected")
     return Call(logical_not, (x, y), (y,))

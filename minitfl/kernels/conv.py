@@ -156,6 +156,7 @@ def conv_2d(site: Site) -> Call:
     site.expect(channels % depth == 0, f"{channels} channels for a filter of depth {depth}")
     site.expect(units % (channels // depth) == 0, f"{units} units in {channels // depth} groups")
     check_types(site, x, w, y)
+    site.expect(len(site.inputs) == 3 and site.input(2), "no bias, which this op can't do without")
     where, (out_height, out_width) = placement(site, (height, width), (filter_height, filter_width))
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
     y = y.reshaped(batch, out_height, out_width, units)

@@ -204,7 +204,7 @@ def _hybrid(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tenso
     x, w, bias = arrays
     units = w.known_shape[0]
     scales = np.zeros(1, np.float32) if w.quantization is None else w.scales
-    if scales.size > 1:
+    if w.quantization is not None and scales.size > 1:
         axis = w.quantization.axis
         if axis not in (0, 1) or scales.size != w.known_shape[axis]:
             return refused(y, f"{scales.size} scales along axis {axis} of weights of shape {w.shape}")
@@ -221,7 +221,7 @@ def _integer(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tens
     w_zero = w.zeros
     if w.scales.size > 1:
         site.expect(x.type != "uint8" and w.type != "uint8", "uint8 has no scales per unit")
-        axis = w.quantization.axis
+        axis = w.quantization.axis  # type: ignore[union-attr]
         site.expect(axis == 0, f"the weights are scaled along axis {axis}, not by unit")
         site.expect(w.scales.size == units, f"{w.scales.size} scales for {units} units")
         w_zero = 0

@@ -125,6 +125,7 @@ def depthwise_conv_2d(site: Site) -> Call:
     site.expect(min(w.known_shape) > 0 and first == 1, f"a filter of shape {w.shape}")
     site.expect(units % channels == 0, f"{units} output channels for {channels} input channels")
     check_types(site, x, w, y)
+    site.expect(len(site.inputs) == 2 or site.input(2), "no bias")
     where, (out_height, out_width) = placement(site, (height, width), (filter_height, filter_width), LARGEST)
     y = y.reshaped(batch, out_height, out_width, units)
     activation = site.enum("fused_activation_function", "ActivationFunctionType")

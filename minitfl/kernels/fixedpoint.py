@@ -163,6 +163,12 @@ def rescale_twice(total, multiplier, shift):
     return rounding_shift(product, np.maximum(-shift, 0))
 
 
+def rescale_wrapped(total, multiplier, shift):
+    """rescale_twice in 32-bit variables: what a shift to the left pushes out of them is lost. QUANTIZE of integers."""
+    shifted = wrap_int32(np.left_shift(np.asarray(total, np.int64), max(shift, 0)))
+    return rescale_twice(shifted, multiplier, min(shift, 0))
+
+
 def rescale_up(total, multiplier, shift):
     """rescale_twice with both roundings half up: the rule of the optimised matrix products."""
     shift = np.asarray(shift, np.int64)
@@ -271,7 +277,7 @@ def exact_weights(w, w_zero, x_most, most_parts=8):
     """(w - w_zero as floats, bounds): weights whose sums of products are exact, for |x| <= x_most in whole numbers.
 
     w (units, ...) stored integers. In float32, every sum over depths bounds[i] to bounds[i + 1] stays below 2**24,
-    whatever the order; where more than most_parts would be needed the result is float64 and one part. The result lies in
+    whatever the order; where more than most_parts would be needed the result is float64, in one part. It lies in
     memory with the units last, as a matrix product likes it.
     """
     units, depth = w.shape[0], math.prod(w.shape[1:])

@@ -1,10 +1,12 @@
 """Which family file holds which operator. Data only: a family is imported when one of its operators is first met."""
 
 FAMILIES = {
-    "arithmetic": "ADD SUB MUL DIV FLOOR_DIV FLOOR_MOD POW SQUARED_DIFFERENCE MAXIMUM MINIMUM ATAN2",
+    "arithmetic": "ADD SUB MUL SQUARED_DIFFERENCE MAXIMUM MINIMUM ATAN2",
+    "division": "DIV FLOOR_DIV FLOOR_MOD POW",
     "compare": "EQUAL NOT_EQUAL LESS LESS_EQUAL GREATER GREATER_EQUAL LOGICAL_AND LOGICAL_OR LOGICAL_NOT",
     "unary": "ABS NEG SQRT RSQRT SQUARE EXP LOG SIN COS CEIL FLOOR ROUND SIGN",
-    "activation": "RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 LEAKY_RELU PRELU ELU HARD_SWISH GELU TANH LOGISTIC",
+    "activation": "RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 LEAKY_RELU PRELU ELU HARD_SWISH",
+    "sigmoid": "GELU TANH LOGISTIC",
     "softmax": "SOFTMAX LOG_SOFTMAX",
     "dense": "FULLY_CONNECTED",
     "matmul": "BATCH_MATMUL",

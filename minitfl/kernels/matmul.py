@@ -13,6 +13,7 @@ x (..., rows, depth), w (..., depth, units), y (..., rows, units) once transpose
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -91,20 +92,21 @@ def stacks(x, w, y, *like_y) -> Iterator[tuple]:
     """(x, w, y, *like_y) cut into parts with (x @ w).shape == y.shape and small temporaries. All are views."""
     if y.ndim == 2:
         x, w = x.reshape(x.shape[-2:]), w.reshape(w.shape[-2:])
-        for b, u in parts(*y.shape, x.shape[-1]):
+        for b, u in parts(y.shape[0], y.shape[1], x.shape[-1]):
             yield (x[b], w[:, u], y[b, u], *(a[b, u] for a in like_y))
         return
     each = 8 * (_area(x) + _area(w)) + 40 * _area(y)
     if each * (y.size // max(_area(y), 1)) <= BLOCK_NBYTES:
         yield (x, w, y, *like_y)
         return
-    x, w = (a.reshape((1,) * (y.ndim - a.ndim) + a.shape) for a in (x, w))
+    x = x.reshape((1,) * (y.ndim - x.ndim) + x.shape)
+    w = w.reshape((1,) * (y.ndim - w.ndim) + w.shape)
     inner = each * (y[0].size // max(_area(y), 1))
     many = max(1, BLOCK_NBYTES // max(inner, 1))
     for start in range(0, y.shape[0], many):
         cut = slice(start, start + many) if many > 1 else start
-        pieces = (a[cut] if a.shape[0] > 1 else (a if many > 1 else a[0]) for a in (x, w))
-        yield from stacks(*pieces, y[cut], *(a[cut] for a in like_y))
+        part_x, part_w = (a[cut] if a.shape[0] > 1 else (a if many > 1 else a[0]) for a in (x, w))
+        yield from stacks(part_x, part_w, y[cut], *(a[cut] for a in like_y))
 
 
 def _area(matrices) -> int:
@@ -131,7 +133,7 @@ def batch_matmul(site: Site) -> Call:
         site.expect(False, f"the stacks {x.shape} and {w.shape} can't be broadcast")
         raise
     y = y.reshaped(*batch, x_shape[-2], w_shape[-1])
-    if not adj_x and w.size == w_shape[-2] * w_shape[-1]:  # one matrix: its stack is one product of many rows
+    if not adj_x and math.prod(w_shape[:-2]) == 1:  # one matrix: its stack is one product of many rows
         x, w, result = _flat(x), w.reshaped(w.known_shape[-2:]), _flat(y)
     else:
         result = y
@@ -161,7 +163,7 @@ def _seen(t: Tensor, transposed: bool) -> tuple[int, ...]:
 
 def _flat(t: Tensor) -> Tensor:
     *batch, rows, columns = t.known_shape
-    return t.reshaped(int(np.prod(batch, dtype=object)) * rows, columns)
+    return t.reshaped(math.prod(batch) * rows, columns)
 
 
 def _hybrid(site: Site, x: Tensor, w: Tensor, adj_x: bool, adj_y: bool, y: Tensor, result: Tensor, bound: int) -> Call:

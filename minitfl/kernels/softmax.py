@@ -218,7 +218,7 @@ def _room(y: Tensor) -> int:
 def _distances(scale: float) -> tuple | None:
     """For the distances 0..255 from a row's largest: -distance * scale in Q5, its exp in Q0 and in Q12.
 
-    With them the farthest that is not negligible, and (multiplier, shift) to Q5; None where a scale is too small for Q5.
+    With them the farthest that is not negligible, and (multiplier, shift) to Q5. None where the scale is too small.
     """
     real = min(scale * 2.0**26, 2.0**31 - 1)
     if not real > 1:

@@ -18,7 +18,7 @@ from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import blocks, workspace
 from minitfl.kernels.fixedpoint import round_away, stored_range
-from minitfl.op import Call, Kernel, Site
+from minitfl.op import Call, Kernel
 
 Function = Callable[[np.ndarray], np.ndarray]  # real numbers to real numbers of the same type, element by element
 
@@ -86,7 +86,7 @@ def table8(function: Function, x: Tensor, y: Tensor) -> np.ndarray:
         return table_of(np.nan_to_num(scaled + np.float32(y.zero), nan=0.0, posinf=np.inf), y.type)
 
 
-def table16(function: Function, x_scale, x_zero, y_scale, y_zero, real=np.float32) -> np.ndarray:
+def table16(function: Function, x_scale, x_zero, y_scale, y_zero, real: type = np.float32) -> np.ndarray:
     """The 513 stored results of a real function, moved so that the middles between them are right too. int16.
 
     real: the type that the official tables are computed in.
@@ -106,9 +106,14 @@ def table16(function: Function, x_scale, x_zero, y_scale, y_zero, real=np.float3
         return np.clip(np.nan_to_num(entries, nan=0.0), -32768, 32767).astype(np.int16)
 
 
-def tabulated(site: Site, function: Function, x: Tensor, y: Tensor) -> Call:
+def tabulated(function: Function, x: Tensor, y: Tensor) -> Call:
     """A Call that computes a real function of stored 8- or 16-bit integers by its table."""
     if x.type == "int16":
         table = table16(function, x.scale, x.zero, y.scale, y.zero)
         return Call(interpolate, (x, table, y), (y,), workspace=workspace(y))
-    return Call(lookup, (x, table8(function, x, y), y), (y,), workspace=workspace(y, nbytes=2, arrays=2))
+    return by_table(x, table8(function, x, y), y)
+
+
+def by_table(x: Tensor, values: np.ndarray, y: Tensor) -> Call:
+    """A Call that looks up `values`, whole numbers for each of stored_values."""
+    return Call(lookup, (x, table_of(values, y.type), y), (y,), workspace=workspace(y, nbytes=2, arrays=2))

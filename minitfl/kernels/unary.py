@@ -20,13 +20,13 @@ from __future__ import annotations
 import numpy as np
 
 from minitfl.errors import ModelError
-from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import bfloat16_form, blocks, refused, workspace
+from minitfl.kernels.elementwise import check_int16, one_operand, scale_ratio
 from minitfl.kernels.fixedmath import inverse_square_root
 from minitfl.kernels.fixedpoint import quantize_multiplier, rescale_twice, stored_range
 from minitfl.kernels.tables import (
+    by_table,
     interpolate_from,
-    lookup,
     lookup_from,
     rounded,
     stored_values,
@@ -143,49 +143,31 @@ def sign(x, y):
 # ---- preparations
 
 
-def _one(site: Site) -> tuple[Tensor, Tensor]:
-    """Input and output, of one type and shape."""
-    site.arity(1, 1)
-    x, y = site.input(0), site.output(0)
-    site.expect(x.type == y.type, f"input of type {x.type}, output of type {y.type}")
-    return x, y.reshaped(x.known_shape)
-
-
 def _float_only(site: Site, kernel: Kernel, types: str = "float32") -> Call:
-    x, y = _one(site)
+    x, y = one_operand(site)
     if x.type not in types.split():
         site.unsupported(f"type {x.type}")
     return Call(bfloat16_form(kernel) if x.type == "bfloat16" else kernel, (x, y), (y,))
 
 
-def _check_int16(site: Site, x: Tensor, y: Tensor) -> None:
-    for t in (x, y):
-        site.expect(t.type != "int16" or t.zero == 0, f"zero point {t.zero} of an int16 tensor, 0 is expected")
-
-
 @op("ABS", max_version=5)
 def abs_op(site: Site) -> Call:
-    x, y = _one(site)
+    x, y = one_operand(site)
     if x.type in ("float32", "int32") or (x.type == "int16" and x.quantization is None):
         return Call(absolute, (x, y), (y,))
     if x.type not in ("int8", "int16"):
         site.unsupported(f"type {x.type}")
-    _check_int16(site, x, y)
-    with np.errstate(all="ignore"):
-        ratio = float(np.float32(x.scale) / np.float32(y.scale))
-    numbers = (x.zero, None if ratio == 1 else quantize_multiplier(ratio), y.zero, *stored_range(y.type))
+    check_int16(site, x, y)
+    factor = None if x.scale == y.scale else scale_ratio((x.scale,), (y.scale,))
+    numbers = (x.zero, factor, y.zero, *stored_range(y.type))
     if x.type == "int8":
-        return _by_table(x, _absolute(stored_values(x.type), *numbers), y)
+        return by_table(x, _absolute(stored_values(x.type), *numbers), y)
     return Call(absolute_int, (x, *numbers, y), (y,), workspace=workspace(y))
-
-
-def _by_table(x: Tensor, values: np.ndarray, y: Tensor) -> Call:
-    return Call(lookup, (x, table_of(values, y.type), y), (y,), workspace=workspace(y, nbytes=2, arrays=2))
 
 
 @op("NEG", max_version=1)
 def neg(site: Site) -> Call:
-    x, y = _one(site)
+    x, y = one_operand(site)
     if x.type == "bfloat16":
         return Call(flip_sign, (x, y), (y,))
     if x.type not in ("float32", "float16", "int8", "int16", "int32", "int64"):
@@ -195,12 +177,12 @@ def neg(site: Site) -> Call:
 
 @op("SQRT", max_version=2)
 def sqrt(site: Site) -> Call:
-    x, y = _one(site)
+    x, y = one_operand(site)
     if x.type == "float32":
         return Call(square_root, (x, y), (y,))
     if x.type not in ("int8", "int16"):
         site.unsupported(f"type {x.type}")
-    _check_int16(site, x, y)
+    check_int16(site, x, y)
     numbers = (x.zero, x.scale, y.zero, y.scale, *stored_range(y.type))
     if x.type == "int8":
         table = table_of(_square_root(np.maximum(stored_values(x.type), x.zero), *numbers), y.type)
@@ -210,12 +192,12 @@ def sqrt(site: Site) -> Call:
 
 @op("RSQRT", max_version=3)
 def rsqrt(site: Site) -> Call:
-    x, y = _one(site)
+    x, y = one_operand(site)
     if x.type == "float32":
         return Call(inverse_root, (x, y), (y,))
     if x.type not in ("int8", "int16"):
         site.unsupported(f"type {x.type}")
-    _check_int16(site, x, y)
+    check_int16(site, x, y)
     message = "Rsqrt is only defined for positive values"
     if x.type == "int16":
         most = np.float32(32767) * np.float32(y.scale)
@@ -246,25 +228,25 @@ def square_op(site: Site) -> Call:
 
 @op("EXP", max_version=2)
 def exp(site: Site) -> Call:
-    x, y = _one(site)
+    x, y = one_operand(site)
     if x.type == "float32":
         return Call(exponential, (x, y), (y,))
     if x.type not in ("int8", "int16"):
         return refused(y, f"EXP of type {x.type}")
-    _check_int16(site, x, y)
-    return tabulated(site, rounded(np.exp), x, y)
+    check_int16(site, x, y)
+    return tabulated(rounded(np.exp), x, y)
 
 
 @op("LOG", max_version=2)
 def log(site: Site) -> Call:
-    x, y = _one(site)
+    x, y = one_operand(site)
     if x.type == "float32":
         return Call(logarithm, (x, y), (y,))
     if x.type not in ("int8", "int16"):
         site.unsupported(f"type {x.type}")
-    _check_int16(site, x, y)
+    check_int16(site, x, y)
     least = np.float32(stored_range(y.type)[0] - y.zero) * np.float32(y.scale)
-    return tabulated(site, lambda v: np.where(v > 0, rounded(np.log)(v), least), x, y)
+    return tabulated(lambda v: np.where(v > 0, rounded(np.log)(v), least), x, y)
 
 
 @op("SIN", max_version=2)
@@ -294,7 +276,7 @@ def round_op(site: Site) -> Call:
 
 @op("SIGN", max_version=2)
 def sign_op(site: Site) -> Call:
-    x, y = _one(site)
+    x, y = one_operand(site)
     if x.type not in ("float32", "float64", "int32"):
         return refused(y, f"SIGN of type {x.type}")
     return Call(sign, (x, y), (y,))

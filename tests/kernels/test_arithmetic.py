@@ -6,7 +6,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.cases import OursFailed, array, check, differential, ours, shapes
-
 from tests.kernels.elementwise import model, numbers, shape_of, two_shapes
 from tests.oracle import official
 
@@ -165,7 +164,7 @@ def test_quantized(op, type, data):
 @differential()
 @given(data=st.data())
 def test_quantized_div(type, data):
-    """Where the quotient is shifted by more than 31 bits the official kernel gives garbage; it is next to zero there."""
+    """Where the quotient is shifted by more than 31 bits the official kernel gives garbage; it is next to zero."""
     draw = data.draw
     shape1, shape2 = draw(two_shapes())
     q1, q2, q3 = (numbers(draw, type) for _ in range(3))
@@ -184,7 +183,7 @@ def test_quantized_div(type, data):
 
 
 def div_shift(x1, x2, shift):
-    """The bits by which DIV shifts the quotient right: how far x1 and x2 are from filling 31 bits, less the scales' share."""
+    """The bits by which DIV shifts the quotient right: those that x1 lacks to 31 and x2 has, less the scales' share."""
     dividend = x1 * np.sign(x2)
     headroom = 31 - bit_length(np.where(dividend < 0, ~dividend, dividend))
     return headroom + bit_length(np.abs(x2)) - 1 - shift
@@ -252,3 +251,97 @@ def test_squared_difference_int8(data):
         ("int8", shape_of(shape1, shape2), q3),
     )
     check(content, [x1, x2])
+
+
+# ---- in blocks
+
+
+@pytest.mark.parametrize("shape1,shape2", [
+    ((70001,), (70001,)), ((70001,), ()), ((3, 40000), (3, 1)), ((1, 2, 40000), (40000,)), ((5, 1, 20000), (4, 1)),
+    ((1, 1, 90000), (2, 1, 1)), ((2, 300, 200), (300, 1)),
+])  # fmt: skip
+@pytest.mark.parametrize("op,type", [("ADD", "int8"), ("MUL", "uint8"), ("FLOOR_DIV", "float32"), ("DIV", "int32")])
+def test_large(op, type, shape1, shape2):
+    """More than one block, cut along different axes."""
+    rng = np.random.default_rng(3)
+    x1, x2 = (rng.integers(1, 100, shape).astype(type) for shape in (shape1, shape2))
+    q = {"scale": 0.1, "zero_point": 3} if type in ("int8", "uint8") else {}
+    check(model(op, [(type, shape1, q), (type, shape2, q)], (type, shape_of(shape1, shape2), q)), [x1, x2])
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize("op,type", [
+    ("ADD", "bool"), ("ADD", "float64"), ("ADD", "uint32"), ("SUB", "float16"), ("SUB", "bool"), ("MUL", "float64"),
+    ("DIV", "int64"), ("DIV", "float16"), ("FLOOR_DIV", "int64"), ("FLOOR_DIV", "uint8"), ("FLOOR_MOD", "float16"),
+    ("POW", "int64"), ("SQUARED_DIFFERENCE", "uint8"), ("SQUARED_DIFFERENCE", "int64"), ("MAXIMUM", "bool"),
+    ("MINIMUM", "float64"), ("ATAN2", "int32"),
+])  # fmt: skip
+def test_refused_type(op, type):
+    content = model(op, [(type, (2,), {})] * 2, (type, (2,), {}))
+    assert check(content, [np.ones(2, type)] * 2, must_run=False).startswith("error")
+
+
+@pytest.mark.parametrize("op", [*PLAIN])
+@pytest.mark.parametrize("types,shapes", [(("float32", "int32"), ((2,), (2,))), (("float32",) * 2, ((2,), (3,)))])
+def test_refused_operands(op, types, shapes):
+    content = model(op, [(type, shape, {}) for type, shape in zip(types, shapes)], ("float32", (2,), {}))
+    x = [np.ones(shape, type) for type, shape in zip(types, shapes)]
+    assert check(content, x, must_run=False).startswith("error")
+
+
+@pytest.mark.parametrize("op,type", [
+    ("DIV", "int32"), ("FLOOR_DIV", "int32"), ("FLOOR_DIV", "float32"), ("FLOOR_MOD", "int64"), ("FLOOR_MOD", "int8"),
+])  # fmt: skip
+def test_refused_zero(op, type):
+    content = model(op, [(type, (2,), {})] * 2, (type, (2,), {}))
+    x = [np.ones(2, type), np.array([1, 0], type)]
+    assert check(content, x, must_run=False) == "error at invoke"
+
+
+def test_refused_zero_quantized():
+    q = {"scale": 0.5, "zero_point": 5}
+    content = model("DIV", [("int8", (2,), q)] * 2, ("int8", (2,), q))
+    assert check(content, [np.int8([1, 2]), np.int8([4, 5])], must_run=False) == "error at invoke"
+
+
+def test_refused_negative_exponent():
+    content = model("POW", [("int32", (2,), {})] * 2, ("int32", (2,), {}))
+    assert check(content, [np.int32([1, 2]), np.int32([1, -1])], must_run=False) == "error at invoke"
+
+
+def test_refused_zero_points():
+    q, odd = {"scale": 0.5, "zero_point": 0}, {"scale": 0.5, "zero_point": 1}
+    for op, stage in (("ADD", "allocate"), ("SUB", "allocate"), ("MUL", "invoke")):
+        content = model(op, [("int16", (1,), q), ("int16", (1,), odd)], ("int16", (1,), q))
+        assert check(content, [np.ones(1, np.int16)] * 2, must_run=False) == f"error at {stage}"
+
+
+def test_refused_activation_of_complex_numbers():
+    content = model("MUL", [("complex64", (1,), {})] * 2, ("complex64", (1,), {}), fused_activation_function="RELU")
+    assert check(content, [np.ones(1, np.complex64)] * 2, must_run=False) == "error at allocate"
+
+
+def test_refused_shifts():
+    """Of two powers of two neither is the result's."""
+    scales = (0.25, 0.125, 0.5)
+    q1, q2, q3 = ({"scale": scale, "zero_point": 0} for scale in scales)
+    content = model("ADD", [("int16", (1,), q1), ("int16", (1,), q2)], ("int16", (1,), q3), pot_scale_int16=True)
+    assert check(content, [np.ones(1, np.int16)] * 2, must_run=False) == "error at allocate"
+
+
+@pytest.mark.parametrize("op", ["ADD", "SUB"])
+def test_without_quantization(op):
+    """Official: the process ends."""
+    content = model(op, [("int8", (1,), {})] * 2, ("int8", (1,), {}))
+    with pytest.raises(OursFailed, match="quantization"):
+        ours(content, [np.ones(1, np.int8)] * 2)
+    with pytest.raises(official.Died):
+        official.run(content, [np.ones(1, np.int8)] * 2)
+
+
+@pytest.mark.parametrize("op,version", [("ADD", 7), ("SUB", 6), ("MUL", 9), ("DIV", 3), ("POW", 2), ("MAXIMUM", 5)])
+def test_refused_version(op, version):
+    content = model(op, [("int32", (1,), {})] * 2, ("int32", (1,), {}), version=version)
+    assert check(content, [np.ones(1, np.int32)] * 2, must_run=False).startswith("error")

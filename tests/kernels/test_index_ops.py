@@ -278,7 +278,7 @@ FLAGS = Arg(np.zeros((2, 3), bool))
         ("SELECT", [Arg(np.zeros(2, np.int32)), X, X], "float32", {}),
         ("SELECT", [FLAGS, X, Arg(np.zeros((2, 3), np.int32))], "float32", {}),
         ("SELECT_V2", [FLAGS, X, Arg(np.zeros((2, 2), np.float32))], "float32", {}),
-        ("SELECT_V2", [FLAGS, Arg(np.zeros((2, 3), np.complex128)), Arg(np.zeros((2, 3), np.complex128))], "complex128", {}),
+        ("SELECT_V2", [FLAGS, *[Arg(np.zeros((2, 3), np.complex128))] * 2], "complex128", {}),
         ("ONE_HOT", [Arg(np.int32([1])), np.int32(-1), np.float32(1), np.float32(0)], "float32", {"axis": -1}),
         ("ONE_HOT", [Arg(np.int32([1])), np.int32(3), np.float32(1), np.float32(0)], "float32", {"axis": 2}),
         ("ONE_HOT", [Arg(np.int32([1])), np.int32(3), np.float32(1), np.float32(0)], "float32", {"axis": -2}),

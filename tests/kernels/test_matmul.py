@@ -200,7 +200,7 @@ def test_results_of_another_type_are_refused():
 @given(seed=SEEDS)
 def test_stacks_cover_the_result_once(seed):
     rng = np.random.default_rng(seed)
-    x_shape, w_shape, adj_x, adj_y = drawn(rng)
+    x_shape, w_shape, *_ = drawn(rng)
     grown = [n * int(rng.integers(1, 40)) if n > 1 else n for n in np.broadcast_shapes(x_shape[:-2], w_shape[:-2])]
     rows, depth = (int(n) for n in rng.integers(1, 400, 2))
     x = np.broadcast_to(np.float32(1), (*grown, rows, depth))

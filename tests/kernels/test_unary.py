@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.cases import OursFailed, array, check, compare, differential, ours, shapes
+from tests.cases import OursFailed, array, check, differential, ours, shapes
 from tests.kernels.elementwise import model, numbers, zeros
 from tests.oracle import official
 
