@@ -17,6 +17,7 @@ from minitfl.interpreter import (
     load_delegate,
 )
 from minitfl.planning import MemoryPlan
+from minitfl.registerers import register_custom_op_registerer
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "__version__",
     "install_as",
     "load_delegate",
+    "register_custom_op_registerer",
 ]

@@ -12,11 +12,11 @@ import numpy as np
 
 from minitfl import entry, metadata, metrics, show, source
 from minitfl import wrapper as _interpreter_wrapper
-from minitfl.custom_ops import collect
 from minitfl.delegates import Delegate, load_delegate
 from minitfl.executable import Runtime
 from minitfl.load import load_model
 from minitfl.planning import MemoryPlan
+from minitfl.registerers import collect
 from minitfl.signature import SignatureRunner
 
 __all__ = [

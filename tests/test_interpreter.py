@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import minitfl
-from minitfl import Interpreter, build, custom_ops, metrics
+from minitfl import Interpreter, build, metrics, registerers
 from tests import small_models as models
 
 X = np.array([[1, 2, 3, 4]], np.float32)
@@ -120,7 +120,7 @@ def test_registerers_add_operators():
         resolver.AddCustom("Sinh", None, lambda inputs, options: [np.sinh(inputs[0])])
         resolver.AddCustom("Twice", lambda x, o: calls.append(x[0].shape), lambda x, o: x[0] * 2)
 
-    custom_ops.register_custom_op_registerer("TestRegisterer", registerer)
+    registerers.register_custom_op_registerer("TestRegisterer", registerer)
     for given in (registerer, "TestRegisterer"):
         interpreter = minitfl.InterpreterWithCustomOps([given], model_content=models.custom("Twice", "Sinh"))
         interpreter.allocate_tensors()

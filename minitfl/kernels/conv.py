@@ -179,6 +179,7 @@ def conv_2d(site: Site) -> Call:
         floats, parts = _prepared(site, w, 0, "int8")
         args = (x, floats, scales, parts, bias, several or channels != depth, *where, low, high, y)
         return Call(conv_hybrid, args, (y,), workspace=needed)
+    site.expect(x.type == "uint8" or not w.zeros.any(), f"a filter with zero point {w.zeros}")
     bias, rule = integer_bias(site, 2, units, x.type)
     n = numbers(site, x, w, bias, y, units, activation, rule)
     w_zero = w.zero if w.type == "uint8" else 0

@@ -81,22 +81,26 @@ def _decode(encodings, predictions, anchors, numbers, unit, background):
 
 def _suppress(corners, scores, score_threshold, overlap, most):
     """At most `most` boxes, best first, none of which shares more than `overlap` of its union with a better one."""
-    low, high = corners[:, :2], corners[:, 2:]
-    if (low > high).any():
-        raise ModelError(f"box {np.flatnonzero((low > high).any(axis=1))[0]} has its corners the wrong way round")
-    kept = np.flatnonzero(scores >= score_threshold)
-    rest = kept[np.argsort(-scores[kept], kind="stable")]
-    areas = (high - low).prod(axis=1)
+    backwards = (corners[:, :2] > corners[:, 2:]).any(axis=1)
+    if backwards.any():
+        raise ModelError(f"box {np.argmax(backwards)} has its corners the wrong way round")
+    order = np.flatnonzero(scores >= score_threshold)
+    order = order[np.argsort(-scores[order], kind="stable")]
+    top, left, bottom, right = np.ascontiguousarray(corners[order].T)
+    areas = (bottom - top) * (right - left)
+    left_over = np.ones(order.size, bool)
     chosen = []
-    while rest.size and len(chosen) < most:
-        box, rest = rest[0], rest[1:]
-        chosen.append(box)
-        if areas[box] > 0:
-            sides = np.minimum(high[box], high[rest]) - np.maximum(low[box], low[rest])
-            shared = np.maximum(sides, 0).prod(axis=1)
-            union = areas[box] + areas[rest] - shared
-            rest = rest[~((shared / union > overlap) & (areas[rest] > 0))]
-    return np.array(chosen, np.intp)
+    place = 0
+    while place < order.size and len(chosen) < most:
+        chosen.append(place)
+        rest = slice(place + 1, None)
+        shared = np.maximum(np.minimum(bottom[place], bottom[rest]) - np.maximum(top[place], top[rest]), 0)
+        shared *= np.maximum(np.minimum(right[place], right[rest]) - np.maximum(left[place], left[rest]), 0)
+        # a box without area shares nothing: 0 / 0 is not larger than overlap
+        left_over[rest] &= ~(shared / (areas[place] + areas[rest] - shared) > overlap)
+        following = np.flatnonzero(left_over[rest])
+        place = place + 1 + following[0] if following.size else order.size
+    return order[chosen]
 
 
 def _best_classes(scores, count):

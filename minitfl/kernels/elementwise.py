@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,11 +12,16 @@ from minitfl.kernels.broadcast import broadcast_shape
 from minitfl.kernels.fixedpoint import activation_range, float_activation_range, quantize_multiplier
 from minitfl.op import Site
 
+# The result is of the operands' type, whatever the file says.
+RETYPED = frozenset({"ADD", "SUB", "DIV", "SQUARED_DIFFERENCE", "EXP", "CEIL", "FLOOR", "NEG", "ROUND", "LEAKY_RELU"})
+
 
 def one_operand(site: Site) -> tuple[Tensor, Tensor]:
     """Operand and result, of one type and shape."""
     site.arity(1, 1)
     x, y = site.input(0), site.output(0)
+    if site.op in RETYPED:
+        y = replace(y, type=x.type)
     check_types(site, x, y)
     return x, y.reshaped(x.known_shape)
 
@@ -25,7 +31,8 @@ def two_operands(site: Site) -> tuple[Tensor, Tensor, Tensor]:
     site.arity(2, 1)
     x1, x2 = site.input(0), site.input(1)
     site.expect(x1.type == x2.type, f"operands of types {x1.type} and {x2.type}")
-    return x1, x2, site.output(0).reshaped(broadcast_shape(x1, x2))
+    y = site.output(0).reshaped(broadcast_shape(x1, x2))
+    return x1, x2, replace(y, type=x2.type) if site.op in RETYPED else y
 
 
 def check_types(site: Site, x: Tensor, y: Tensor) -> None:

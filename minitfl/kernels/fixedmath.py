@@ -96,17 +96,22 @@ def log(x, input_bits, output_bits):
 
 
 def inverse_square_root(x: int) -> tuple[int, int]:
-    """1 / sqrt(x) for a whole number x > 0 as (multiplier, shift), see fixedpoint: five Newton-Raphson steps from 1."""
-    if x == 1:
-        return INT32_MAX, 0
-    if x >= 1 << 29:
-        multiplier, shift = inverse_square_root(x // 4)
-        return multiplier, shift - 1
-    pairs = (int(leading_zeros(x)) - 1) // 2 - 1  # of bits: x becomes a Q3 number in [1/4, 1)
+    """1 / sqrt(x) for a whole number x > 0 as (multiplier, shift), see fixedpoint."""
+    multiplier, shift = inverse_square_roots(x)
+    return int(multiplier), int(shift)
+
+
+def inverse_square_roots(x):
+    """1 / sqrt(x) for whole numbers 0 <= x < 2**31 as (multipliers, shifts): five Newton-Raphson steps from 1. 0 is 1."""
+    x = np.maximum(np.asarray(x, np.int64), 1)
+    large = x >= 1 << 29
+    x = np.where(large, x // 4, x)
+    pairs = (leading_zeros(x) - 1) // 2 - 1  # of bits: x becomes a Q3 number in [1/4, 1)
     half = rounding_shift((x << (2 * pairs)) >> 1, 1)
     y = raw(1, 3)
     for _ in range(5):
         cube = widen(high_mul(high_mul(y, y), y), 6)
         y = widen(high_mul(raw(1.5, 3), y) - high_mul(half, cube), 3)
-    mantissa, right = int(high_mul(y, raw(0.5**0.5))), 11 - pairs
-    return (mantissa << -right, 0) if right < 0 else (mantissa, -right)
+    right = 11 - pairs + large
+    multiplier = high_mul(y, raw(0.5**0.5)) << np.maximum(-right, 0)
+    return np.where(x == 1, INT32_MAX, multiplier), np.where(x == 1, 0, np.minimum(-right, 0))

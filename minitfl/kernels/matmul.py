@@ -21,7 +21,7 @@ import numpy as np
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
 from minitfl.kernels.dense import BLOCK_NBYTES, parts, workspace
-from minitfl.kernels.fixedpoint import exact_matmul, quantize_multiplier, rescale_twice, rescale_wide, stored_range
+from minitfl.kernels.fixedpoint import exact_matmul, quantize_multipliers, rescale_twice, rescale_wide, stored_range
 from minitfl.kernels.hybrid import hybrid_matmul, quantize_rows
 from minitfl.op import Call, Kernel, Site, op
 
@@ -48,9 +48,10 @@ def matmul_float(x, w, adj_x, adj_y, y):
 def matmul_int(x, w, adj_x, adj_y, x_zero, w_zero, multiplier, shift, y_zero, low, high, y):
     """matmul_float on stored integers, where real = scale * (stored - zero).
 
-    multiplier, shift: x_scale * w_scale / y_scale, see fixedpoint. low, high: stored values.
+    multiplier, shift (units,) or (1,): x_scale * w_scale / y_scale, see fixedpoint. low, high: stored values.
     """
-    for x, w, y in stacks(oriented(x, adj_x), oriented(w, adj_y), y):
+    numbers = (np.broadcast_to(n, y.shape) for n in (multiplier, shift))
+    for x, w, y, multiplier, shift in stacks(oriented(x, adj_x), oriented(w, adj_y), y, *numbers):
         total = exact_matmul(x, x_zero, w, w_zero)
         y[...] = np.clip(rescale_twice(total, multiplier, shift) + y_zero, low, high)
 
@@ -58,7 +59,8 @@ def matmul_int(x, w, adj_x, adj_y, x_zero, w_zero, multiplier, shift, y_zero, lo
 @Kernel
 def matmul_int16(x, w, adj_x, adj_y, multiplier, shift, low, high, y):
     """matmul_int for 16-bit x, whose 64-bit sums are rescaled by a 15-bit multiplier. All zeros are 0."""
-    for x, w, y in stacks(oriented(x, adj_x), oriented(w, adj_y), y):
+    numbers = (np.broadcast_to(n, y.shape) for n in (multiplier, shift))
+    for x, w, y, multiplier, shift in stacks(oriented(x, adj_x), oriented(w, adj_y), y, *numbers):
         y[...] = np.clip(rescale_wide(exact_matmul(x, 0, w, 0), multiplier, shift), low, high)
 
 
@@ -144,16 +146,27 @@ def batch_matmul(site: Site) -> Call:
         return _hybrid(site, x, w, adj_x, adj_y, y, result, bound)
     if y.type == "int32":
         return Call(matmul_raw, (x, w, adj_x, adj_y, result), (y,), workspace=bound)
-    product = float(np.float32(x.scale) * np.float32(w.scale))
-    site.expect(product >= 0 and y.scale > 0, f"scales are {x.scale}, {w.scale} and {y.scale}")
-    factor = quantize_multiplier(product / y.scale)
+    w_zero = _unit_numbers(site, w, adj_y, w_shape[-1])
+    products = np.float32(x.scale) * w.scales
+    site.expect((products >= 0).all() and y.scale > 0, f"scales are {x.scale}, {w.scales} and {y.scale}")
+    factor = quantize_multipliers(products / np.float64(y.scale))
     low, high = stored_range(y.type)
     if x.type == "int16":
-        site.expect(not (x.zero or w.zero or y.zero), f"zero points are {x.zero}, {w.zero} and {y.zero}, not 0")
-        site.expect(factor[1] < 15, f"the rescaling factor is {product / y.scale}")
+        site.expect(not (x.zero or w_zero or y.zero), f"zero points are {x.zero}, {w_zero} and {y.zero}, not 0")
+        site.expect((factor[1] < 15).all(), f"the rescaling factors are {products / y.scale}")
         return Call(matmul_int16, (x, w, adj_x, adj_y, *factor, low, high, result), (y,), workspace=bound)
-    args = (x, w, adj_x, adj_y, x.zero, w.zero, *factor, y.zero, low, high, result)
+    args = (x, w, adj_x, adj_y, x.zero, w_zero, *factor, y.zero, low, high, result)
     return Call(matmul_int, args, (y,), workspace=bound)
+
+
+def _unit_numbers(site: Site, w: Tensor, adj_y: bool, units: int) -> int:
+    """Checks that w has one scale, or one for each unit, and one zero point; -> the zero point."""
+    if w.scales.size > 1 and w.quantization is not None:
+        along = w.rank - (2 if adj_y else 1)
+        axis = w.quantization.axis
+        site.expect(axis == along and w.scales.size == units, f"{w.scales.size} scales along axis {axis} of {w.shape}")
+        site.expect((w.zeros == w.zeros[0]).all(), f"the zero points of '{w.name}' differ")
+    return int(w.zeros[0])
 
 
 def _seen(t: Tensor, transposed: bool) -> tuple[int, ...]:

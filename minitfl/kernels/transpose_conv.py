@@ -73,12 +73,9 @@ def transpose_hybrid(x, w, w_scale, exact, bias, stride, pad, low, high, y):
 
 
 @Kernel
-def misfit(x_shape, w_shape, stride, padding, wanted, y):
+def misfit(x_shape, w_shape, wanted, y):
     """Refuses: the official runtime finds out at this node's turn, not before."""
-    raise ModelError(
-        f"no input of shape {x_shape} with a filter of shape {w_shape} and strides {stride}, padding {padding}, "
-        f"comes from an output of shape {wanted}"
-    )
+    raise ModelError(f"an input of shape {x_shape} and a filter of shape {w_shape} do not make an output of {wanted}")
 
 
 def _sums(x, w, stride, pad, load, y):
@@ -140,18 +137,16 @@ def transpose_conv(site: Site) -> Call:
     if w.type == "int4":
         site.unsupported("a filter of type int4")
     check_types(site, x, w, y)
+    site.expect(shape.size == 4, f"an output shape of {shape.size} values")
     wanted = tuple(int(n) for n in site.value(shape))
-    site.expect(min(wanted, default=0) >= 0, f"an output shape of {wanted}")
-    y = y.reshaped(wanted)
+    site.expect(min(wanted) >= 0 and min(wanted[1:3]) > 0, f"an output shape of {wanted}")
     padding = site.enum("padding", "Padding")
-    axes = [window(padding, n, taps[i], stride[i]) for i, n in enumerate(wanted[1:3])]
-    if (
-        len(wanted) != 4
-        or min(wanted[1:3]) == 0
-        or (wanted[0], wanted[3]) != (batch, units)
-        or (axes[0][0], axes[1][0]) != (height, width)
-    ):
-        return Call(misfit, (x.shape, w.shape, stride, padding, wanted, y), (y,))
+    axes = [window(padding, wanted[i + 1], taps[i], stride[i]) for i in (0, 1)]
+    seen = (axes[0][0], axes[1][0])
+    site.expect(seen == (height, width), f"an input of {(height, width)} where an output of {wanted} asks for {seen}")
+    y = y.reshaped(wanted)
+    if (wanted[0], wanted[3]) != (batch, units):
+        return Call(misfit, (x.shape, w.shape, wanted, y), (y,))
     where = (stride, (axes[0][1], axes[1][1]))
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
     needed = workspace(x, y, w, computed=w if contents(site, w) is None else None)

