@@ -32,6 +32,7 @@ from minitfl.schema.reader import (
 
 SCHEMA_VERSION = 3
 MOST_NBYTES = 1 << 63
+MOST_AXES = 32  # of an array, before NumPy 2
 
 
 def load_model(content: Any) -> Graph:
@@ -161,6 +162,9 @@ def _defect(subgraph: Subgraph) -> str:
                 f"Invalid tensor index {bad} in {where}. The subgraph has {count} tensors\n"
                 "AllocateTensors() called on inconsistent model."
             )
+    deep = next((t for t in subgraph.tensors if len(t.shape or ()) > MOST_AXES), None)
+    if deep is not None:
+        return f"tensor {deep.index} '{deep.name}' has {len(deep.shape or ())} axes, more than {MOST_AXES}."
     for node in subgraph.nodes:
         for position, i in enumerate(node.inputs):
             if i >= 0 and i in node.outputs:

@@ -91,6 +91,11 @@ class Official:
         inputs = {name: np.asarray(value) for name, value in inputs.items()}
         return self._ask("signature", _bytes(content), key, inputs, resolver)
 
+    def signatures(self, content, calls, *, resolver="BUILTIN_REF"):
+        """The results of several signature calls, (key, {input name: array}), on one interpreter."""
+        calls = [(key, {name: np.asarray(value) for name, value in inputs.items()}) for key, inputs in calls]
+        return self._ask("signatures", _bytes(content), calls, resolver)
+
     def steps(self, content, script, *, resolver="BUILTIN_REF", **keywords):
         """Call methods of one interpreter in turn: a script of (method, argument, ..., {keyword: value}).
 

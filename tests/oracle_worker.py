@@ -164,6 +164,17 @@ def signature(content, key, inputs, resolver):
         return {name: as_array(value) for name, value in runner(**inputs).items()}
 
 
+def signatures(content, calls, resolver):
+    interpreter = construct(content, resolver)
+    results = []
+    for key, inputs in calls:
+        with Stage("construct"):
+            runner = interpreter.get_signature_runner(key)
+        with Stage("invoke"):
+            results.append({name: as_array(value) for name, value in runner(**inputs).items()})
+    return results
+
+
 def steps(content, script, resolver, keywords):
     interpreter = construct(content, resolver, **keywords)
     outcomes = []
@@ -177,7 +188,14 @@ def steps(content, script, resolver, keywords):
     return outcomes
 
 
-METHODS = {"run": run, "tensors": tensors, "details": details, "signature": signature, "steps": steps}
+METHODS = {
+    "run": run,
+    "tensors": tensors,
+    "details": details,
+    "signature": signature,
+    "signatures": signatures,
+    "steps": steps,
+}
 
 
 def answer(request):

@@ -10,7 +10,6 @@ from tests.oracle import Died, Error
 # Run officially, with a meaning that we refuse: why, and what our error says.
 REFUSED = {
     "fused_activation_bad": ("an activation that the schema does not have is taken for none", "ActivationFunctionType"),
-    "pool_filter0": ("a window without values has no average and no largest value", "filter"),
     "transpose_perm_dup": ("a permutation that names an axis twice reads only a part of the input", "twice"),
     "add_rank_100": ("more axes than an array can have", "axes"),
 }
@@ -34,6 +33,15 @@ def ours(content):
         return stage, error
 
 
+def run_officially(official, content):
+    """The outputs for zeros. What is too large to be made up is not even asked for: allocating it has to fail."""
+    details = official.details(content, allocate=False)["inputs"]
+    if any(np.prod(d["shape"], dtype=object) > 1 << 30 for d in details):
+        outcome = official.steps(content, [("allocate_tensors",)])[0]
+        raise Error("allocate", *outcome[1:])
+    return official.run(content, [np.zeros(d["shape"], d["dtype"]) for d in details])
+
+
 @pytest.mark.parametrize("path", shared_models("../malformed/*.tflite"))
 def test_malformed(official, path):
     content = path.read_bytes()
@@ -42,18 +50,12 @@ def test_malformed(official, path):
         assert isinstance(mine, ModelError) and REFUSED[path.stem][1] in str(mine), f"{stage}: {mine!r}"
         return
     try:
-        shapes = [(d["shape"], d["dtype"]) for d in official.details(content, allocate=False)["inputs"]]
-        theirs = official.run(content, [np.zeros(shape, dtype) for shape, dtype in shapes])
+        theirs = run_officially(official, content)
     except Error as error:
         assert stage == error.stage, f"{stage}: {mine!r}, officially {error}"
         assert isinstance(mine, ModelError)
         assert any(kind.__name__ == error.type for kind in type(mine).__mro__), f"{mine!r}, officially {error}"
-        assert (
-            path.stem in ("conv_filter_buffer_short",)
-            or "node" in str(mine)
-            or stage == "construct"
-            or "ensor" in str(mine)
-        )
+        assert stage == "construct" or "node" in str(mine) or "ensor" in str(mine), "the place is not named"
         return
     except Died:
         assert isinstance(mine, ModelError)

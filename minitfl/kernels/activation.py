@@ -38,16 +38,18 @@ def clamp(x, low, high, y):
 
 @Kernel
 def leaky(x, slope, y):
-    """y = x where x > 0, else slope * x."""
-    np.multiply(x, y.dtype.type(slope), out=y)
-    np.copyto(y, x, where=x > 0)
+    """y = x where x > 0, else slope * x, for a finite slope."""
+    for y, x in blocks(y, x):
+        np.maximum(x, 0, out=y)
+        y += np.minimum(x, 0) * y.dtype.type(slope)
 
 
 @Kernel
 def prelu(x, slope, y):
-    """y = x where x >= 0, else slope * x. He et al., arXiv:1502.01852."""
-    np.multiply(x, slope, out=y)
-    np.copyto(y, x, where=x >= 0)
+    """y = x where x >= 0, else slope * x, for finite slopes. He et al., arXiv:1502.01852."""
+    for y, x, slope in blocks(y, x, slope):
+        np.maximum(x, 0, out=y)
+        y += np.minimum(x, 0) * slope
 
 
 @Kernel
@@ -90,7 +92,8 @@ def leaky_int(x, zero, factor, sign, slope_factor, y_zero, low, high, y):
 
 def _leaky(x, zero, factor, sign, slope_factor, y_zero, low, high):
     distance = x.astype(np.int64) - zero
-    result = np.where(distance >= 0, rescale_twice(distance, *factor), sign * rescale_twice(distance, *slope_factor))
+    result = rescale_twice(np.maximum(distance, 0), *factor)
+    result += sign * rescale_twice(np.minimum(distance, 0), *slope_factor)
     return np.clip(result + y_zero, low, high)
 
 
@@ -99,8 +102,8 @@ def prelu_int(x, slope, zero, slope_zero, factor, slope_factor, y_zero, low, hig
     """prelu on stored numbers; factor: x_scale / y_scale, slope_factor: the same times slope_scale."""
     for y, x, slope in blocks(y, x, slope):
         distance = x.astype(np.int64) - zero
-        product = distance * (slope.astype(np.int64) - slope_zero)
-        result = np.where(distance >= 0, rescale_twice(distance, *factor), rescale_twice(product, *slope_factor))
+        product = np.minimum(distance, 0) * (slope.astype(np.int64) - slope_zero)
+        result = rescale_twice(np.maximum(distance, 0), *factor) + rescale_twice(product, *slope_factor)
         y[...] = np.clip(result + y_zero, low, high)
 
 
@@ -164,7 +167,7 @@ def leaky_relu(site: Site) -> Call:
     x, y = one_operand(site)
     slope = float(site.options.alpha)
     if x.type == "float32":
-        return Call(leaky, (x, slope, y), (y,))
+        return Call(leaky, (x, slope, y), (y,), workspace=workspace(y))
     if x.type not in ("int8", "uint8", "int16"):
         return refused(y, f"LEAKY_RELU of type {x.type}")
     check_int16(site, x, y)
@@ -189,7 +192,7 @@ def prelu_op(site: Site) -> Call:
     wanted = "int8" if x.type == "int16" else x.type
     site.expect(slope.type == wanted, f"slope of type {slope.type} for input of type {x.type}, {wanted} is expected")
     if x.type == "float32":
-        return Call(prelu, (x, slope, y), (y,))
+        return Call(prelu, (x, slope, y), (y,), workspace=workspace(y))
     factors = scale_ratio((x.scale,), (y.scale,)), scale_ratio((x.scale, slope.scale), (y.scale,))
     args = (x, slope, x.zero, slope.zero, *factors, y.zero, *stored_range(y.type), y)
     return Call(prelu_int, args, (y,), workspace=workspace(y))

@@ -84,15 +84,15 @@ def squared_difference(x1, x2, y):
 @Kernel
 def maximum(x1, x2, y):
     """y = x1 if x1 > x2 else x2: x2 where either is NaN."""
-    y[...] = x2
-    np.copyto(y, x1, where=x1 > x2)
+    np.fmax(x1, x2, out=y)
+    np.copyto(y, x2, where=x2 != x2)
 
 
 @Kernel
 def minimum(x1, x2, y):
     """y = x1 if x1 < x2 else x2: x2 where either is NaN."""
-    y[...] = x2
-    np.copyto(y, x1, where=x1 < x2)
+    np.fmin(x1, x2, out=y)
+    np.copyto(y, x2, where=x2 != x2)
 
 
 @Kernel

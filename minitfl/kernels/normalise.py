@@ -1,7 +1,7 @@
 """L2_NORMALIZATION, LOCAL_RESPONSE_NORMALIZATION: values divided by the size of their neighbours along the last axis.
 
     L2_NORMALIZATION                y = x / max(sqrt(sum of x * x), 1e-6), the sum over the last axis
-    LOCAL_RESPONSE_NORMALIZATION    y = x / (bias + alpha * sum of x * x)**beta, the sum over channels c - radius..c + radius
+    LOCAL_RESPONSE_NORMALIZATION    y = x / (bias + alpha * sum of x * x)**beta, the sum over 2 * radius + 1 channels
 
 x, y (..., depth) of the same shape.
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from minitfl.kernels.broadcast import BLOCK
 from minitfl.kernels.fixedmath import inverse_square_roots
-from minitfl.kernels.fixedpoint import high_mul, rescale_twice, rounding_shift, wrap_int32
+from minitfl.kernels.fixedpoint import high_mul, rescale_twice, rounding_shift
 from minitfl.op import Call, Kernel, Site, op
 
 LEAST_NORM = 1e-6

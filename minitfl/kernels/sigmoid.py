@@ -98,35 +98,34 @@ ERFC = (
 
 
 @Kernel
-def logistic_int16(x, multiplier, right, table, y):
-    """y = 2**15 / (1 + exp(-x)): x goes to the scale 2**-12 / 3, then between the entries of table (256,).
+def logistic_int16(x, multiplier, right, ends, slopes, y):
+    """y = 2**15 / (1 + exp(-x)): x goes to the scale 2**-12 / 3, then between two entries of a table for |x|.
 
-    table[i] ~ 2**16 / (1 + exp(-i / 24)), for |x| alone; the function is symmetric.
+    ends, slopes (256,): 2**9 times the entry and what the next one adds; see logistic_table.
     """
     for y, x in blocks(y, x):
         x = _narrowed(x, multiplier, right)
-        upper = _between(table, np.abs(x), 9, 0x7FFF << 10)
-        y[...] = np.where(x >= 0, upper + (1 << 9), (1 << 25) - upper + (1 << 9) - 1) >> 10
+        negative = x >> 31  # -1 or 0: n ^ negative is -n - 1 or n
+        upper = _between(ends, slopes, np.abs(x), 9)
+        y[...] = ((upper ^ negative) + (negative & (1 << 25)) + (1 << 9)) >> 10
 
 
 @Kernel
-def tanh_int16(x, multiplier, right, table, y):
-    """y = 2**15 * tanh(x), as 2 / (1 + exp(-2 * x)) - 1; see logistic_int16."""
+def tanh_int16(x, multiplier, right, ends, slopes, y):
+    """y = 2**15 * tanh(x), as 2 / (1 + exp(-2 * x)) - 1; see logistic_int16, here 2**8 times the entry."""
     for y, x in blocks(y, x):
         x = _narrowed(x, multiplier, right)
-        upper = _between(table, np.abs(x), 8, 0xFFFF << 8) - (1 << 23)
-        y[...] = np.where(x >= 0, upper + (1 << 7), -upper + (1 << 7) - 1) >> 8
+        upper = _between(ends, slopes, np.abs(x), 8) - (1 << 23)
+        y[...] = ((upper ^ (x >> 31)) + (1 << 7)) >> 8
 
 
 def _narrowed(x, multiplier, right):
-    return (x.astype(np.int64) * multiplier + ((1 << right) >> 1)) >> right
+    return ((x.astype(np.int64) * multiplier + ((1 << right) >> 1)) >> right).astype(np.int32)
 
 
-def _between(table, x, bits, beyond):
-    """2**bits times the value between table[i] and table[i + 1], i = x >> bits; `beyond` after the table's end."""
-    i = np.minimum(x >> bits, 254)
-    part = x & ((1 << bits) - 1)
-    return np.where(x >> bits >= 255, beyond, (table[i] << bits) + part * (table[i + 1] - table[i]))
+def _between(ends, slopes, x, bits):
+    place = np.minimum(x >> bits, 255)
+    return ends[place] + (x & ((1 << bits) - 1)) * slopes[place]
 
 
 @cache
@@ -161,7 +160,8 @@ def tanh_op(site: Site) -> Call:
         return Call(bfloat16_form(tanh), (x, y), (y,))
     if x.type == "int16":
         site.expect(power_of_two(y.scale) == -15, f"output scale {y.scale}, 1/32768 is expected")
-        return _sigmoid_int16(site, tanh_int16, x, y, (0, 1))
+        check_int16(site, x, y)
+        return _sigmoid_int16(tanh_int16, x, y, (0, 1), 8, 0xFFFF << 8)
     if x.type not in ("int8", "uint8"):
         return refused(y, f"TANH of type {x.type}")
     return tabulated(rounded(np.tanh), x, y)
@@ -178,16 +178,16 @@ def logistic_op(site: Site) -> Call:
         return Call(bfloat16_form(logistic), (x, y), (y,))
     if x.type == "int16":
         site.expect(y.scale == 1 / 32768, f"output scale {y.scale}, 1/32768 is expected")
-        return _sigmoid_int16(site, logistic_int16, x, y, (0,))
+        check_int16(site, x, y)
+        return _sigmoid_int16(logistic_int16, x, y, (0,), 9, 0x7FFF << 10)
     if x.type not in ("int8", "uint8"):
         return refused(y, f"LOGISTIC of type {x.type}")
     site.expect(y.scale == 1 / 256, f"output scale {y.scale}, 1/256 is expected")
     return tabulated(lambda v: 1 / (1 + rounded(np.exp)(-v)), x, y)
 
 
-def _sigmoid_int16(site: Site, kernel: Kernel, x: Tensor, y: Tensor, exact: tuple[int, ...]) -> Call:
-    """exact: the shifts from the scale 2**-12 that need no multiplier but 3."""
-    check_int16(site, x, y)
+def _sigmoid_int16(kernel: Kernel, x: Tensor, y: Tensor, exact: tuple[int, ...], bits: int, last: int) -> Call:
+    """exact: the shifts from the scale 2**-12 that need no multiplier but 3; last: the result past the table's end."""
     power = power_of_two(x.scale)
     if power is not None and power + 12 in exact:
         multiplier, right = 3 << (power + 12), 0
@@ -196,4 +196,7 @@ def _sigmoid_int16(site: Site, kernel: Kernel, x: Tensor, y: Tensor, exact: tupl
         while real <= 32767.0 / 2 and right <= 30:
             real, right = real * 2, right + 1
         multiplier = int(real)
-    return Call(kernel, (x, multiplier, right, logistic_table(), y), (y,), workspace=workspace(y, arrays=10))
+    table = logistic_table()
+    ends, slopes = (table << bits).astype(np.int32), np.append(np.diff(table), 0).astype(np.int32)
+    ends[255] = last
+    return Call(kernel, (x, multiplier, right, ends, slopes, y), (y,), workspace=workspace(y))

@@ -120,7 +120,8 @@ def truth(x, radius, bias, alpha, beta):
 def test_the_reference_window_is_still_short(official):
     """Fails once it is mended; then this op can be held against the reference kernel like all others."""
     content, arrays = lrn(Arg(np.ones((1, 1, 1, 3), np.float32)), 1)
-    assert abs(official.run(content, arrays)[0] - ours(content, arrays)[0]).min() > 0.01
+    difference = official.run(content, arrays)[0] - ours(content, arrays)[0]
+    assert (abs(difference[..., :2]) > 0.01).all()
 
 
 def test_rows_in_blocks(official):

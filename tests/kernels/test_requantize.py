@@ -1,5 +1,7 @@
 """fixedpoint.requantize against its definition in whole numbers of any size, and the exactness of exact_weights."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -75,6 +77,6 @@ def test_exact_weights(seed):
     assert np.array_equal(floats, w.astype(int) - zero)
     assert bounds[0] == 0 and bounds[-1] == w[0].size and list(bounds) == sorted(bounds)
     flat = np.abs(floats.astype(np.float64)).reshape(len(w), -1)
-    sums = [flat[:, a:b].sum(1).max() * most for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    sums = [flat[:, a:b].sum(1).max() * most for a, b in pairwise(bounds)]
     assert max(sums) < (2**24 if floats.dtype == np.float32 else 2**53)
     assert floats.dtype == np.float32 or flat.sum(1).max() * most >= 8 * 2**23

@@ -34,11 +34,14 @@ def test_touching_leaves_out_what_meets_nothing_and_no_more_than_that(padding, s
         return
     out_size, before, _ = window(padding, size, filter, stride, dilation)
     first, last = touching(size, out_size, filter, stride, dilation, before)
+    places = [[i * stride + k * dilation - before for i in range(out_size)] for k in range(filter)]
+    meets = [k for k in range(filter) if any(0 <= place < size for place in places[k])]
+    if not meets:
+        assert (first, last) == (0, 1) or max(places[first]) >= 0 > min(places[last - 1]) - size
     for k in range(filter):
-        places = [i * stride + k * dilation - before for i in range(out_size)]
-        if any(0 <= place < size for place in places):
+        if k in meets:
             assert first <= k < last
-        elif max(places) < 0 or min(places) >= size:
+        elif meets and (max(places[k]) < 0 or min(places[k]) >= size):
             assert not first <= k < last
 
 
