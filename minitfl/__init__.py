@@ -6,8 +6,9 @@
 `minitfl.build` writes models; `install_as` lets code that imports another runtime run on this one.
 """
 
+from types import ModuleType
+
 from minitfl.errors import ModelError, UnsupportedError
-from minitfl.install import install_as
 from minitfl.interpreter import (
     Delegate,
     Interpreter,
@@ -20,6 +21,15 @@ from minitfl.planning import MemoryPlan
 from minitfl.registerers import register_custom_op_registerer
 
 __version__ = "0.1.0"
+
+
+def install_as(name: str, force: bool = False) -> ModuleType:
+    """See `minitfl.install.install_as`, which is imported when it is first asked for."""
+    from minitfl import install
+
+    return install.install_as(name, force)
+
+
 __all__ = [
     "Delegate",
     "Interpreter",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minitfl import entry, metadata, metrics, show, source
+from minitfl import entry, metrics, source
 from minitfl import wrapper as _interpreter_wrapper
 from minitfl.delegates import Delegate, load_delegate
 from minitfl.executable import Runtime
@@ -310,12 +310,16 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
     @property
     def associated_files(self) -> Mapping[str, bytes]:
         """The files packed into the model's file (a zip archive at its end) by name."""
-        return metadata.AssociatedFiles(self._interpreter.source.content)
+        from minitfl.metadata import AssociatedFiles
+
+        return AssociatedFiles(self._interpreter.source.content)
 
     @property
     def labels(self) -> list[str] | None:
         """The labels of the model's classes, if it brings them along; None if not."""
-        return metadata.labels(self.metadata, self.associated_files)
+        from minitfl.metadata import labels
+
+        return labels(self.metadata, self.associated_files)
 
     def memory_plan(self) -> MemoryPlan:
         """Where the tensors of the primary subgraph lie, and when they are alive. After allocate_tensors()."""
@@ -385,9 +389,13 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
         self.close()
 
     def __repr__(self) -> str:
+        from minitfl import show
+
         return show.text(self)
 
     def _repr_html_(self) -> str:
+        from minitfl import show
+
         return show.html(self)
 
 

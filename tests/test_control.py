@@ -7,62 +7,669 @@ from hypothesis import strategies as st
 
 from minitfl import Interpreter, ModelError
 from minitfl.build import Model
-from tests.cases import array, check, differential, ours, shapes
+from tests.cases import OursFailed, array, check, differential, ours, shapes
 
-# ---- small subgraphs
+INT, FLOAT, BOOL = ((), "int32"), ((), "float32"), ((), "bool")
 
-
-def constant(s, value, type="float32"):
-    return s.constant(np.asarray(value, type))
+# ---- subgraphs in few words
 
 
-def apply(s, op, *inputs, type="float32", shape=(), **options):
-    """The output of one more op."""
-    y = s.tensor(shape, type)
-    s.op(op, list(inputs), [y], **options)
+def apply(s, op, *inputs, type="float32", **options):
+    """The output of one more op; what is no tensor is made a constant of that type."""
+    handles = [s.constant(np.asarray(x)) if isinstance(x, (np.ndarray, np.generic)) else x for x in inputs]
+    y = s.tensor((), type)
+    s.op(op, handles, [y], **options)
     return y
 
 
-def less(s, x, limit, type="int32"):
-    return apply(s, "LESS", x, constant(s, limit, type), type="bool")
+def below(s, x, limit):
+    return apply(s, "LESS", x, np.int32(limit), type="bool")
 
 
-def loop(m, state, condition, body, shapes=None):
-    """Outputs of a WHILE over `state`; condition and body are functions of (subgraph, *tensors)."""
-    types = [tensor_type(m, x) for x in state]
+def plus(s, x, y, type="int32"):
+    return apply(s, "ADD", x, y, type=type)
+
+
+def loop(m, state, kinds, condition, body):
+    """Outputs of a WHILE; kinds: (shape, type) of its state. condition, body: functions of (subgraph, *tensors)."""
     c, b = m.subgraph("condition"), m.subgraph("body")
-    c.output(condition(c, *inputs_like(c, m, state)))
-    b.output(*body(b, *inputs_like(b, m, state)))
-    outputs = [m.tensor((), type) for type in types]
+    c.output(condition(c, *[c.input(*kind) for kind in kinds]))
+    b.output(*body(b, *[b.input(*kind) for kind in kinds]))
+    outputs = [m.tensor(*kind) for kind in kinds]
     m.op("WHILE", state, outputs, cond_subgraph_index=c, body_subgraph_index=b)
     return outputs
 
 
-def branch(m, condition, inputs, then, other):
-    """Outputs of an IF; then and other are functions of (subgraph, *tensors) that give lists of tensors."""
-    subgraphs = []
-    for name, make in (("then", then), ("other", other)):
-        s = m.subgraph(name)
-        results = make(s, *inputs_like(s, m, inputs))
-        s.output(*results)
-        subgraphs.append(s)
-    outputs = [m.tensor((), tensor_type(subgraphs[0], y)) for y in results_of(subgraphs[0])]
+def branch(m, condition, inputs, kinds, then, other, results):
+    """Outputs of an IF; kinds, results: (shape, type) of the inputs and outputs. then, other: as body."""
+    subgraphs = [m.subgraph("then"), m.subgraph("other")]
+    for s, make in zip(subgraphs, (then, other)):
+        s.output(*make(s, *[s.input(*kind) for kind in kinds]))
+    outputs = [m.tensor(*kind) for kind in results]
     m.op("IF", [condition, *inputs], outputs, then_subgraph_index=subgraphs[0], else_subgraph_index=subgraphs[1])
     return outputs
 
 
-def inputs_like(s, m, tensors):
-    return [s.input(m._tree["tensors"][x].get("shape", ()), tensor_type(m, x)) for x in tensors]
+def model(inputs, make):
+    """The bytes of a model; make(m, *inputs) gives the outputs."""
+    m = Model()
+    m.output(*make(m, *[m.input(*kind) for kind in inputs]))
+    return m.content()
 
 
-def results_of(s):
-    return s._tree["outputs"]
+# ---- worked by hand
 
 
-def tensor_type(s, x):
-    return s._tree["tensors"][x]["type"].name.lower() if hasattr(s._tree["tensors"][x]["type"], "name") else NAMES[
-        s._tree["tensors"][x]["type"]
-    ]
+def fibonacci():
+    """(i, a, b) -> (i + 1, b, a + b) while i < n: outputs that are inputs of another place."""
+    return model(
+        [INT, INT, INT, INT],
+        lambda m, i, n, a, b: loop(
+            m,
+            [i, n, a, b],
+            [INT] * 4,
+            lambda s, i, n, a, b: apply(s, "LESS", i, n, type="bool"),
+            lambda s, i, n, a, b: [plus(s, i, np.int32(1)), n, b, plus(s, a, b)],
+        ),
+    )
 
 
-NAMES = {}
+def test_fibonacci(official):
+    numbers = [np.int32(v) for v in (0, 10, 0, 1)]
+    assert [int(y) for y in ours(fibonacci(), numbers)] == [10, 10, 55, 89]
+    check(fibonacci(), numbers)
+    check(fibonacci(), [[np.int32(v) for v in (0, n, 0, 1)] for n in (3, 0, 20, 1)], sequence=True)
+
+
+def test_an_if_runs_one_branch(official):
+    content = model(
+        [BOOL, ((3,), "float32")],
+        lambda m, c, x: branch(
+            m,
+            c,
+            [x],
+            [((3,), "float32")],
+            lambda s, x: [apply(s, "NEG", x), x],
+            lambda s, x: [x, s.constant(np.float32([7, 8, 9]))],
+            [((3,), "float32")] * 2,
+        ),
+    )
+    x = np.float32([1, -2, 3])
+    assert [y.tolist() for y in ours(content, [np.array(True), x])] == [[-1, 2, -3], [1, -2, 3]]
+    assert [y.tolist() for y in ours(content, [np.array(False), x])] == [[1, -2, 3], [7, 8, 9]]
+    check(content, [[np.array(c), x + c] for c in (True, False, False, True)], sequence=True)
+
+
+# ---- WHILE against the official runtime
+
+
+@pytest.mark.parametrize("type", ("float32", "int32", "int64"))
+def test_while(official, type):
+    """State of one shape: a counter, an invariant, two that swap places, one that grows."""
+
+    @differential(100)
+    @given(st.data())
+    def run(data):
+        draw = data.draw
+        kind = (draw(shapes(0, 3, 4)), type)
+        kinds = [INT, kind, kind, kind, kind]
+        turns = draw(st.integers(0, 5))
+        order = draw(st.permutations([2, 3]))
+
+        def body(s, i, k, *rest):
+            state = [i, k, *rest]
+            return [plus(s, i, np.int32(1)), k, state[order[0]], state[order[1]], plus(s, rest[2], k, type)]
+
+        content = model(
+            kinds, lambda m, *state: loop(m, list(state), kinds, lambda s, i, *_: below(s, i, turns), body)
+        )
+        inputs = [np.int32(0), *(array(draw, type, kind[0], low=-1000, high=1000) for _ in range(4))]
+        check(content, [inputs, [np.int32(turns), *inputs[1:]]], sequence=True)
+
+    run()
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_state_that_grows(official, turns):
+    """x is joined to itself in each turn, so that each turn has another shape."""
+    kinds = [INT, ((2, 3), "float32")]
+    content = model(
+        kinds,
+        lambda m, *state: loop(
+            m,
+            list(state),
+            kinds,
+            lambda s, i, x: below(s, i, turns),
+            lambda s, i, x: [plus(s, i, np.int32(1)), apply(s, "CONCATENATION", x, x, axis=0)],
+        ),
+    )
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    check(content, [np.int32(0), x])
+    check(content, [[np.int32(i), x + i] for i in (1, 0, 2)], sequence=True)
+
+
+def test_a_state_that_grows_by_padding_and_then_is_used(official):
+    kinds = [INT, ((2,), "float32")]
+
+    def make(m, i, x):
+        i, x = loop(
+            m,
+            [i, x],
+            kinds,
+            lambda s, i, x: below(s, i, 3),
+            lambda s, i, x: [plus(s, i, np.int32(1)), apply(s, "PAD", x, np.int32([[1, 0]]))],
+        )
+        return [apply(m, "NEG", x), plus(m, i, np.int32(1)), apply(m, "SHAPE", x, type="int32", out_type="INT32")]
+
+    content = model(kinds, make)
+    check(content, [[np.int32(0), np.float32([1, 2])], [np.int32(5), np.float32([3, 4])]], sequence=True)
+
+
+def test_a_loop_over_what_is_known_only_while_running(official):
+    """The state comes from WHERE; inside, a shape is made of a value."""
+    kinds = [((2, 1), "int64"), INT]
+
+    def make(m, flags):
+        found = apply(m, "WHERE", flags, type="int64")
+        return loop(
+            m,
+            [found, m.constant(np.int32(0))],
+            kinds,
+            lambda s, x, i: below(s, i, 3),
+            lambda s, x, i: [
+                apply(s, "RESHAPE", x, apply(s, "SHAPE", x, type="int32", out_type="INT32"), type="int64"),
+                plus(s, i, np.int32(1)),
+            ],
+        )
+
+    content = model([((5,), "bool")], make)
+    check(content, [[np.array(f, bool)] for f in ([0, 1, 0, 1, 1], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1])], sequence=True)
+
+
+@pytest.mark.parametrize("before, after", [((), (1,)), ((1,), ())])
+@pytest.mark.parametrize("turns", (0, 1, 3))
+def test_a_scalar_may_become_a_vector_of_one(official, before, after, turns):
+    kinds = [INT, (before, "float32")]
+    content = model(
+        kinds,
+        lambda m, *state: loop(
+            m,
+            list(state),
+            kinds,
+            lambda s, i, x: below(s, i, turns),
+            lambda s, i, x: [
+                plus(s, i, np.int32(1)),
+                apply(s, "RESHAPE", plus(s, x, np.full(before, 1, np.float32), "float32"), np.array(after, np.int32))
+                if after
+                else apply(s, "SQUEEZE", plus(s, x, np.full(before, 1, np.float32), "float32")),
+            ],
+        ),
+    )
+    check(content, [np.int32(0), np.full(before, 5, np.float32)])
+
+
+def test_strings_may_be_carried(official):
+    kinds = [INT, ((2,), "string")]
+    content = model(
+        kinds,
+        lambda m, *state: loop(
+            m,
+            list(state),
+            kinds,
+            lambda s, i, x: below(s, i, 2),
+            lambda s, i, x: [plus(s, i, np.int32(1)), apply(s, "GATHER", x, np.int32([1, 0]), type="string")],
+        ),
+    )
+    words = np.array([b"one", b"two"], object)
+    check(content, [np.int32(0), words])
+    assert ours(content, [np.int32(1), words])[1].tolist() == [b"two", b"one"]
+
+
+# ---- IF against the official runtime
+
+
+def test_branches_of_two_shapes(official):
+    kind = ((2, 3), "float32")
+    content = model(
+        [BOOL, kind],
+        lambda m, c, x: [
+            apply(m, "NEG", y)
+            for y in branch(
+                m,
+                c,
+                [x],
+                [kind],
+                lambda s, x: [apply(s, "CONCATENATION", x, x, axis=1)],
+                lambda s, x: [x],
+                [((), "float32")],
+            )
+        ],
+    )
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    check(content, [[np.array(c), x - c] for c in (True, False, True)], sequence=True)
+    check(content, [np.array(True), np.ones((4, 1), np.float32)])
+
+
+def test_a_branch_may_find_its_shape_while_running(official):
+    content = model(
+        [BOOL, ((4,), "int32")],
+        lambda m, c, x: branch(
+            m,
+            c,
+            [x],
+            [((4,), "int32")],
+            lambda s, x: [apply(s, "WHERE", x, type="int64")],
+            lambda s, x: [s.constant(np.int64([[5]]))],
+            [((), "int64")],
+        ),
+    )
+    x = np.int32([0, 3, 0, -1])
+    check(content, [[np.array(c), x] for c in (True, False, True)], sequence=True)
+
+
+def test_a_constant_condition(official):
+    for flag in (True, False):
+        kinds = [((2,), "float32")]
+        content = model(
+            kinds,
+            lambda m, x: branch(
+                m,
+                m.constant(np.array([flag])),  # noqa: B023 - called at once
+                [x],
+                kinds,
+                lambda s, x: [apply(s, "NEG", x)],
+                lambda s, x: [apply(s, "SQUARE", x)],
+                kinds,
+            ),
+        )
+        check(content, [np.float32([2, 3])])
+
+
+# ---- one inside the other
+
+
+def collatz(m, x, turns):
+    """x -> 3 x + 1 where odd, x / 2 where even, `turns` times: an IF in a WHILE."""
+
+    def body(s, i, x):
+        odd = apply(s, "EQUAL", apply(s, "FLOOR_MOD", x, np.int32(2), type="int32"), np.int32(1), type="bool")
+        (y,) = branch(
+            m_with(s, m),
+            odd,
+            [x],
+            [INT],
+            lambda t, x: [plus(t, apply(t, "MUL", x, np.int32(3), type="int32"), np.int32(1))],
+            lambda t, x: [apply(t, "FLOOR_DIV", x, np.int32(2), type="int32")],
+            [INT],
+        )
+        return [plus(s, i, np.int32(1)), y]
+
+    start = m.constant(np.int32(0))
+    return loop(m, [start, x], [INT, INT], lambda s, i, x: below(s, i, turns), body)
+
+
+class m_with:
+    """A subgraph that can make subgraphs of its model."""
+
+    def __init__(self, subgraph, model):
+        self._subgraph, self.subgraph = subgraph, model.subgraph
+
+    def __getattr__(self, name):
+        return getattr(self._subgraph, name)
+
+
+def test_an_if_in_a_while(official):
+    for turns in (0, 1, 7):
+        content = model([INT], lambda m, x: collatz(m, x, turns))  # noqa: B023
+        check(content, [[np.int32(v)] for v in (27, 8, 1)], sequence=True)
+    assert int(ours(model([INT], lambda m, x: collatz(m, x, 7)), [np.int32(27)])[1]) == 71
+
+
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_while_in_a_while(official, grows):
+    """i * j turns; the inner state may grow by one value in each."""
+    vector = ((1,), "float32")
+
+    def inner(s, j, x):
+        y = apply(s, "PAD", x, np.int32([[0, 1]])) if grows else plus(s, x, np.float32([1]), "float32")
+        return [plus(s, j, np.int32(1)), y]
+
+    def body(m):
+        def outer(s, i, x):
+            start = s.constant(np.int32(0))
+            _, y = loop(m_with(s, m), [start, x], [INT, vector], lambda t, j, x: below(t, j, 2), inner)
+            return [plus(s, i, np.int32(1)), apply(s, "NEG", y)]
+
+        return outer
+
+    content = model(
+        [INT, vector],
+        lambda m, i, x: loop(m, [i, x], [INT, vector], lambda s, i, x: below(s, i, 3), body(m)),
+    )
+    check(content, [[np.int32(i), np.float32([5])] for i in (0, 2, 3, 0)], sequence=True)
+
+
+def test_a_while_in_an_if(official):
+    def then(m):
+        def make(s, x):
+            start = s.constant(np.int32(0))
+            _, y = loop(
+                m_with(s, m),
+                [start, x],
+                [INT, INT],
+                lambda t, j, x: below(t, j, 4),
+                lambda t, j, x: [plus(t, j, np.int32(1)), plus(t, x, x)],
+            )
+            return [y]
+
+        return make
+
+    content = model([BOOL, INT], lambda m, c, x: branch(m, c, [x], [INT], then(m), lambda s, x: [x], [INT]))
+    check(content, [[np.array(c), np.int32(3)] for c in (True, False, True)], sequence=True)
+    assert int(ours(content, [np.array(True), np.int32(3)])[0]) == 48
+
+
+# ---- variables
+
+
+def handle(s, name, container=""):
+    y = s.tensor((), "resource")
+    s.op("VAR_HANDLE", [], [y], container=container, shared_name=name)
+    return y
+
+
+def read(s, name, shape, type="float32"):
+    y = s.tensor(shape, type)
+    s.op("READ_VARIABLE", [handle(s, name)], [y])
+    return y
+
+
+def assign(s, name, x):
+    s.op("ASSIGN_VARIABLE", [handle(s, name), x], [])
+
+
+def starts(m, name, value):
+    """CALL_ONCE that gives the variable its first value."""
+    s = m.subgraph("start")
+    assign(s, name, s.constant(value))
+    m.op("CALL_ONCE", [], [], init_subgraph_index=s)
+
+
+@pytest.mark.parametrize("shape", [(2,), ()])
+def test_a_variable_is_started_once(official, shape):
+    """`shape`: what the file says of what is read; () leaves it to the variable."""
+
+    def make(m, x):
+        starts(m, "v", np.float32([10, 20]))
+        y = plus(m, read(m, "v", shape), x, "float32")
+        assign(m, "v", y)
+        return [y]
+
+    content = model([((2,), "float32")], make)
+    turns = [[np.float32(v)] for v in ([1, 2], [0, 0], [5, 5])]
+    assert [y[0].tolist() for y in ours(content, turns, sequence=True)] == [[11, 22], [11, 22], [16, 27]]
+    check(content, turns, sequence=True)
+
+
+def test_a_variable_takes_the_shape_of_what_is_assigned(official):
+    def make(m, x):
+        assign(m, "v", x)
+        return [apply(m, "NEG", read(m, "v", ()))]
+
+    content = model([((2,), "float32")], make)
+    check(content, [[np.float32(v)] for v in ([1, 2], [3, 4, 5], [6, 7])], sequence=True)
+
+
+@pytest.mark.parametrize("type", ("int8", "int32", "int64", "bool", "float32"))
+def test_types_of_variables(official, type):
+    def make(m, x):
+        assign(m, "v", x)
+        return [read(m, "v", (3,), type)]
+
+    check(model([((3,), type)], make), [np.array([1, 0, 1], type)])
+
+
+def test_variables_are_told_apart_by_container_and_name(official):
+    def make(m, x):
+        for name, container, value in (("a", "", 1), ("b", "", 2), ("a", "c", 3)):
+            m.op("ASSIGN_VARIABLE", [handle(m, name, container), m.constant(np.float32([value]))], [])
+        results = []
+        for name, container in (("a", "c"), ("a", ""), ("b", "")):
+            y = m.tensor((1,))
+            m.op("READ_VARIABLE", [handle(m, name, container)], [y])
+            results.append(plus(m, y, x, "float32"))
+        return results
+
+    content = model([((1,), "float32")], make)
+    assert [y.tolist() for y in ours(content, [np.float32([10])])] == [[13], [11], [12]]
+    check(content, [np.float32([10])])
+
+
+def test_what_was_read_stays_when_the_variable_changes(official):
+    def make(m, x):
+        starts(m, "v", np.float32([1, 1]))
+        before = read(m, "v", (2,))
+        assign(m, "v", x)
+        return [before, read(m, "v", (2,)), plus(m, before, x, "float32")]
+
+    content = model([((2,), "float32")], make)
+    check(content, [[np.float32([3, 4])], [np.float32([5, 6])]], sequence=True)
+
+
+def test_a_branch_may_assign(official):
+    """The variable is written in one branch and read behind the IF and in the other branch."""
+
+    def then(s, x):
+        assign(s, "v", x)
+        return [x]
+
+    def make(m, c, x):
+        starts(m, "v", np.float32([1, 2]))
+        kind = ((2,), "float32")
+        (y,) = branch(m, c, [x], [kind], then, lambda s, x: [plus(s, read(s, "v", (2,)), x, "float32")], [kind])
+        return [y, read(m, "v", (2,))]
+
+    content = model([BOOL, ((2,), "float32")], make)
+    turns = [[np.array(c), np.float32(x)] for c, x in ((False, [1, 1]), (True, [5, 5]), (False, [1, 1]))]
+    check(content, turns, sequence=True)
+
+
+def test_a_loop_may_count_in_a_variable(official):
+    """The handle is part of the state."""
+    kinds = [INT, ((), "resource")]
+
+    def body(s, i, v):
+        y = s.tensor((1,))
+        s.op("READ_VARIABLE", [v], [y])
+        s.op("ASSIGN_VARIABLE", [v, plus(s, y, np.float32([2]), "float32")], [])
+        return [plus(s, i, np.int32(1)), v]
+
+    def make(m, i):
+        starts(m, "v", np.float32([100]))
+        i, _ = loop(m, [i, handle(m, "v")], kinds, lambda s, i, v: below(s, i, 3), body)
+        return [i, read(m, "v", (1,))]
+
+    content = model([INT], make)
+    assert ours(content, [np.int32(0)])[1].tolist() == [106]
+    check(content, [[np.int32(i)] for i in (0, 3, 1)], sequence=True)
+
+
+def two_entries():
+    """add(x): v += x; get(): v. Two subgraphs, two signatures, one variable; both start it."""
+    m = Model()
+    x = m.input((2,), "float32", name="x")
+    starts(m, "v", np.float32([100, 200]))
+    start = 1
+    y = plus(m, read(m, "v", (2,)), x, "float32")
+    assign(m, "v", y)
+    m.output(y)
+    s = m.subgraph("get")
+    unused = s.input((1,), "float32", name="unused")
+    s.op("CALL_ONCE", [], [], init_subgraph_index=start)
+    z = plus(s, read(s, "v", (2,)), unused, "float32")
+    s.output(z)
+    m.signature("add", {"x": x}, {"y": y})
+    m.signature("get", {"unused": unused}, {"z": z}, subgraph=s)
+    return m.content()
+
+
+def test_signatures_share_variables(official):
+    content = two_entries()
+    x, unused = {"x": np.float32([1, 2])}, {"unused": np.zeros(1, np.float32)}
+    calls = [("get", unused), ("add", x), ("add", x), ("get", unused)]
+    interpreter = Interpreter(model_content=content)
+    runners = {key: interpreter.get_signature_runner(key) for key in ("add", "get")}
+    results = [runners[key](**inputs) for key, inputs in calls]
+    assert results[-1]["z"].tolist() == [102, 204]
+    for mine, theirs in zip(results, official.signatures(content, calls)):
+        assert {k: v.tolist() for k, v in mine.items()} == {k: v.tolist() for k, v in theirs.items()}
+
+
+def test_variables_outlive_allocate_and_reset():
+    interpreter = Interpreter(model_content=two_entries())
+    runner = interpreter.get_signature_runner("add")
+    runner(x=np.float32([1, 1]))
+    interpreter.allocate_tensors()
+    interpreter.reset_all_variables()
+    assert runner(x=np.float32([1, 1]))["y"].tolist() == [102, 202]
+
+
+def test_strings_in_variables():
+    """The official runtime dies here."""
+
+    def make(m, x):
+        assign(m, "v", x)
+        return [read(m, "v", (), "string")]
+
+    (y,) = ours(model([((2,), "string")], make), [np.array([b"a", b"bc"], object)])
+    assert y.tolist() == [b"a", b"bc"]
+
+
+# ---- refusals
+
+
+def bad_loop(condition=None, body=None, kinds=(INT,), **indices):
+    """A WHILE that counts to 3, but for what is given."""
+    m = Model()
+    state = [m.input(*kind) for kind in kinds]
+    c, b = m.subgraph("condition"), m.subgraph("body")
+    c.output(*(condition or (lambda s, i: [below(s, i, 3)]))(c, *[c.input(*kind) for kind in kinds]))
+    b.output(*(body or (lambda s, i: [plus(s, i, np.int32(1))]))(b, *[b.input(*kind) for kind in kinds]))
+    outputs = [m.tensor(*kind) for kind in kinds]
+    m.op("WHILE", state, outputs, **{"cond_subgraph_index": c, "body_subgraph_index": b} | indices)
+    m.output(*outputs)
+    return m.content()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        bad_loop(cond_subgraph_index=7),
+        bad_loop(body_subgraph_index=7),
+        bad_loop(cond_subgraph_index=2),
+        bad_loop(condition=lambda s, i: [plus(s, i, i)]),
+        bad_loop(condition=lambda s, i: [below(s, i, 3), below(s, i, 3)]),
+        bad_loop(condition=lambda s, i: [s.constant(np.array([True, False]))]),
+        bad_loop(condition=lambda s, i: [s.constant(np.array([[True]]))]),
+        bad_loop(body=lambda s, i: [i, i]),
+    ],
+    ids=lambda _: "",
+)
+def test_a_bad_loop(official, content):
+    assert check(content, [np.int32(0)], must_run=False) == "error at allocate"
+
+
+def bad_branch(condition=BOOL, results=1, **indices):
+    m = Model()
+    c, x = m.input(*condition), m.input(*INT)
+    subgraphs = [m.subgraph("then"), m.subgraph("other")]
+    for s in subgraphs:
+        s.output(plus(s, s.input(*INT), np.int32(1)))
+    outputs = [m.tensor(*INT) for _ in range(results)]
+    indices = {"then_subgraph_index": subgraphs[0], "else_subgraph_index": subgraphs[1]} | indices
+    m.op("IF", [c, x], outputs, **indices)
+    m.output(*outputs)
+    return m.content()
+
+
+@pytest.mark.parametrize(
+    "content, condition",
+    [
+        (bad_branch(condition=INT), np.int32(1)),
+        (bad_branch(condition=((2,), "bool")), np.array([True, True])),
+        (bad_branch(then_subgraph_index=9), np.array(True)),
+        (bad_branch(else_subgraph_index=9), np.array(True)),
+        (bad_branch(results=2), np.array(True)),
+    ],
+    ids=lambda _: "",
+)
+def test_a_bad_branch(official, content, condition):
+    assert check(content, [condition, np.int32(0)], must_run=False) == "error at allocate"
+
+
+def bad_start(index=1, inputs=0):
+    m = Model()
+    x = m.input(*INT)
+    s = m.subgraph("start")
+    for _ in range(inputs):
+        s.input(*INT)
+    assign(s, "v", s.constant(np.int32(1)))
+    m.op("CALL_ONCE", [], [], init_subgraph_index=index)
+    m.output(plus(m, x, x))
+    return m.content()
+
+
+@pytest.mark.parametrize("content", [bad_start(index=0), bad_start(index=7), bad_start(inputs=1)], ids=lambda _: "")
+def test_a_bad_start(official, content):
+    assert check(content, [np.int32(0)], must_run=False) == "error at allocate"
+
+
+def test_a_variable_is_read_before_it_has_a_value(official):
+    content = model([((1,), "float32")], lambda m, x: [plus(m, read(m, "v", (1,)), x, "float32")])
+    assert check(content, [np.float32([1])], must_run=False) == "error at invoke"
+
+
+def test_a_variable_of_another_type(official):
+    def make(m, x):
+        assign(m, "v", x)
+        return [read(m, "v", (1,), "int32")]
+
+    assert check(model([((1,), "float32")], make), [np.float32([1])], must_run=False) == "error at invoke"
+
+
+def test_a_handle_that_is_none(official):
+    content = model([((1,), "float32")], lambda m, x: [apply(m, "READ_VARIABLE", x)])
+    assert check(content, [np.float32([1])], must_run=False) == "error at allocate"
+
+
+def test_a_start_that_fails_is_tried_again():
+    """The official runtime marks it as done only when it is done."""
+
+    def make(m, x):
+        s = m.subgraph("start")
+        y = read(s, "other", (1,))
+        assign(s, "v", y)
+        m.op("CALL_ONCE", [], [], init_subgraph_index=s)
+        return [read(m, "v", (1,))]
+
+    interpreter = Interpreter(model_content=model([((1,), "float32")], make))
+    interpreter.allocate_tensors()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="other.*before anything was assigned"):
+            interpreter.invoke()
+
+
+def test_subgraphs_that_call_each_other_are_refused():
+    def make(m, c):
+        a, b = m.subgraph("a"), m.subgraph("b")
+        for s, callee in ((a, b), (b, a)):
+            d, y = s.input(*BOOL), s.tensor(*BOOL)
+            s.op("IF", [d, d], [y], then_subgraph_index=callee, else_subgraph_index=callee)
+            s.output(y)
+        y = m.tensor(*BOOL)
+        m.op("IF", [c, c], [y], then_subgraph_index=a, else_subgraph_index=a)
+        return [y]
+
+    with pytest.raises(OursFailed, match="calls itself") as caught:
+        ours(model([BOOL], make), [np.array(True)])
+    assert caught.value.stage == "allocate" and isinstance(caught.value.error, ModelError)

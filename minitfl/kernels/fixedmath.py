@@ -102,7 +102,7 @@ def inverse_square_root(x: int) -> tuple[int, int]:
 
 
 def inverse_square_roots(x):
-    """1 / sqrt(x) for whole numbers 0 <= x < 2**31 as (multipliers, shifts): five Newton-Raphson steps. 0 counts as 1."""
+    """1 / sqrt(x) for whole numbers 0 <= x < 2**31 as (multipliers, shifts); 0 counts as 1. Newton-Raphson."""
     x = np.maximum(np.asarray(x, np.int64), 1)
     large = x >= 1 << 29
     x = np.where(large, x // 4, x)

@@ -44,7 +44,7 @@ def interpolate(x, table, y):
     """y = table[i] + (table[i+1] - table[i]) * part / 128, rounded half up; i = 256 + x // 128, part = x % 128."""
     slopes = np.diff(table).astype(np.int32)  # in 16 bits, as in C++
     for y, x in blocks(y, x):
-        place = (x >> 7) + 256
+        place = (x >> 7).astype(np.intp) + 256
         y[...] = table[place] + ((slopes[place] * (x & 127) + 64) >> 7)
 
 
