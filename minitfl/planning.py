@@ -322,7 +322,7 @@ class _Planning:
             places=layout.offsets,
             lives=tuple(lives + scratch),
             arena_nbytes=layout.nbytes,
-            bound_nbytes=arena.bound(lives),
+            bound_nbytes=layout.bound,
             homes=homes,
             keep_all=self.planner.keep_all,
         )

@@ -210,7 +210,7 @@ FAULTS = [
         "kernels/fixedpoint.py",
         "half = np.nextafter(x.dtype.type(0.5), x.dtype.type(0))",
         "half = x.dtype.type(0.5)",
-        "kernels/test_convert.py::test_halves_are_rounded_away_from_zero",
+        "kernels/test_convert.py::test_just_below_one_half_is_rounded_down",
     ),
     Fault(
         "a rescaling rounds half down",
@@ -521,8 +521,8 @@ FAULTS = [
     Fault(
         "NaN wins over the second operand",
         "kernels/arithmetic.py",
-        "where=x1 > x2)",
-        "where=~(x1 <= x2))",
+        "np.fmax(x1, x2, out=y)\n    np.copyto(y, x2, where=x2 != x2)",
+        "np.fmax(x1, x2, out=y)",
         "kernels/test_arithmetic.py::test_maximum_takes_the_second_where_one_is_nan",
     ),
     Fault(
@@ -549,8 +549,8 @@ FAULTS = [
     Fault(
         "what lies between entries is cut off",
         "kernels/tables.py",
-        "(slope * (x & 127) + 64) >> 7",
-        "(slope * (x & 127)) >> 7",
+        "(x & 127) + 64) >> 7",
+        "(x & 127)) >> 7",
         "kernels/test_unary.py::test_quantized[EXP-int16]",
     ),
     Fault(
@@ -584,8 +584,8 @@ FAULTS = [
     Fault(
         "a negative slope turns positive",
         "kernels/activation.py",
-        "sign * rescale_twice(distance, *slope_factor)",
-        "rescale_twice(distance, *slope_factor)",
+        "+= sign * rescale_twice(",
+        "+= rescale_twice(",
         "kernels/test_activation.py::test_quantized[LEAKY_RELU-int8]",
     ),
     Fault(
@@ -736,7 +736,7 @@ FAULTS = [
         "kernels/convert.py",
         "np.where(whole <= low, low, high))",
         "whole.astype(np.int64).astype(y.dtype))",
-        "kernels/test_convert.py::test_cast_saturates",
+        "kernels/test_convert.py::test_a_cast_to_integers_saturates",
     ),
     Fault(
         "a tie of bfloat16 goes up",

@@ -8,13 +8,13 @@ from minitfl import arena
 from minitfl.arena import ALIGNMENT, Life
 
 
-def overlapping(lives, layout):
+def overlapping(lives, offsets):
     """Pairs of lives that are alive at one step and share a byte."""
     found = []
     for n, a in enumerate(lives):
         for b in lives[n + 1 :]:
-            start = max(layout.offsets[a.key], layout.offsets[b.key])
-            end = min(layout.offsets[a.key] + a.nbytes, layout.offsets[b.key] + b.nbytes)
+            start = max(offsets[a.key], offsets[b.key])
+            end = min(offsets[a.key] + a.nbytes, offsets[b.key] + b.nbytes)
             if a.meets(b) and start < end:
                 found.append((a, b))
     return found
@@ -50,7 +50,7 @@ def test_the_search_mends_what_greedy_misses():
     ]
     lives += [Life("F", 192, 3, 4), Life("G", 256, 4, 5), Life("H", 128, 3, 5)]
     layout = arena.plan(lives)
-    assert not overlapping(lives, layout)
+    assert not overlapping(lives, layout.offsets)
     assert layout.nbytes == layout.bound
 
 
@@ -68,7 +68,7 @@ def many_lives(draw):
 @given(many_lives())
 def test_no_two_lives_overlap(lives):
     layout = arena.plan(lives)
-    assert not overlapping(lives, layout)
+    assert not overlapping(lives, layout.offsets)
     assert all(offset % ALIGNMENT == 0 for offset in layout.offsets.values())
     assert layout.nbytes == max((layout.offsets[x.key] + x.padded for x in lives), default=0)
     most = max((sum(x.padded for x in lives if x.first <= step <= x.last) for step in range(20)), default=0)
@@ -85,5 +85,5 @@ def test_the_layout_is_deterministic(lives):
 def test_many_lives_are_placed_soon_enough(count):
     lives = [Life(i, 64 * (1 + i * 7919 % 97), i, i + 1 + i % 3) for i in range(count)]
     layout = arena.plan(lives)
-    assert not overlapping(lives, layout)
+    assert not overlapping(lives, layout.offsets)
     assert layout.nbytes <= 1.1 * layout.bound

@@ -41,8 +41,6 @@ def test_latency(model, official):
     for runtime in ("minitfl", "builtin", "xnnpack"):
         assert row[f"{runtime}_ms"] > 0 and row[f"{runtime}_peak_mib"] > 5
     assert row["ratio_to_builtin"] == pytest.approx(found["summary"]["ratio_to_builtin"])
-    # medians of paired ratios: near the ratio of the medians, if not the same
-    assert row["ratio_to_builtin"] == pytest.approx(row["minitfl_ms"] / row["builtin_ms"], rel=0.9)
 
 
 def test_a_zoo_and_a_model_that_fails(model):

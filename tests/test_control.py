@@ -120,9 +120,7 @@ def test_while(official, type):
             state = [i, k, *rest]
             return [plus(s, i, np.int32(1)), k, state[order[0]], state[order[1]], plus(s, rest[2], k, type)]
 
-        content = model(
-            kinds, lambda m, *state: loop(m, list(state), kinds, lambda s, i, *_: below(s, i, turns), body)
-        )
+        content = model(kinds, lambda m, *state: loop(m, list(state), kinds, lambda s, i, *_: below(s, i, turns), body))
         inputs = [np.int32(0), *(array(draw, type, kind[0], low=-1000, high=1000) for _ in range(4))]
         check(content, [inputs, [np.int32(turns), *inputs[1:]]], sequence=True)
 

@@ -6,7 +6,7 @@ import pytest
 from minitfl.errors import ModelError
 from minitfl.graph import OBJECTS
 from minitfl.load import load_model
-from tests.cases import OursFailed, compare, ours, shared_model
+from tests.cases import OursFailed, compare, ours, shared_image, shared_model
 from tests.lockstep import forced
 from tests.oracle import Died, Error
 
@@ -14,11 +14,11 @@ OPTIMISED = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
 
 # How many models of each folder are compared, with how many tensors; how many both refuse, at the same call.
 COMPARED = {
-    "coral": (0, 0, 0),
-    "litert": (0, 0, 0),
-    "mediapipe": (0, 0, 0),
-    "micro": (0, 0, 0),
-    "mlperf_tiny": (0, 0, 0),
+    "coral": (9, 310, 1),
+    "litert": (57, 124, 26),
+    "mediapipe": (7, 16, 1),
+    "micro": (58, 63, 4),
+    "mlperf_tiny": (8, 125, 0),
 }
 # The official runtime dies on these; here they are refused.
 DIES = {"litert/blockwise_quantized"}
@@ -112,3 +112,15 @@ def test_every_tensor_of_every_model(official, folder):
         tensors += count
     assert not failures, "\n\n".join(failures)
     assert (compared, tensors, refused) == COMPARED[folder]
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2_1.0_224_quant", "mobilenet_v1_0.25_128_quant"])
+def test_every_tensor_on_a_picture(official, name):
+    image = pytest.importorskip("PIL.Image")
+    content = shared_model(f"coral/{name}.tflite").read_bytes()
+    graph = load_model(content)
+    height, width = graph.subgraphs[0].tensors[graph.subgraphs[0].inputs[0]].shape[1:3]
+    picture = np.asarray(image.open(shared_image("cat.bmp")).convert("RGB").resize((width, height)))[None]
+    outcome = forced(content, [picture], official.tensors(content, [picture]))
+    assert outcome.tensors == len(graph.subgraphs[0].nodes) and not outcome.unread
+    compare(ours(content, [picture]), official.run(content, [picture]), place="end to end, ")

@@ -26,9 +26,9 @@ import numpy as np
 from minitfl.graph import BITS, Tensor
 from minitfl.kernels.broadcast import refused
 from minitfl.kernels.fixedpoint import round_away, rounding_shift
-from minitfl.kernels.windows import BLOCK
 from minitfl.op import Call, Kernel, Site, op
 
+BLOCK = 1 << 16  # elements that are mixed at once: they stay in the cache
 FRACTION = 10  # bits of the places of bilinear_int
 ONE = 1 << FRACTION
 
@@ -95,13 +95,15 @@ def resize_bilinear(site: Site) -> Call:
     if site.input(1).data is not None:
         site.expect(not (corners and centers), "half_pixel_centers and align_corners")
     y = _resized(site, x, 1)
-    places = [_mixed_int if x.type in ("int8", "int16") else _mixed] * 2
     kernel = {"float32": bilinear, "uint8": bilinear_uint8, "int8": bilinear_int, "int16": bilinear_int}.get(x.type)
     if kernel is None:
         return refused(y, f"Output type is {x.type}, requires float.")
-    sizes = zip(places, x.known_shape[1:3], y.known_shape[1:3], strict=True)
-    args = [part for place, n, out in sizes for part in place(n, out, corners, centers)]
-    return Call(kernel, (x, *args, y), (y,), workspace=_workspace(x, y, 6 * (8 if kernel is bilinear_int else 4)))
+    wide = {"int8": np.int32, "int16": np.int64}.get(x.type)  # 8 bits and two weights of 10 fit in 32
+    args = []
+    for size, out_size in zip(x.known_shape[1:3], y.known_shape[1:3], strict=True):
+        given = (size, out_size, corners, centers)
+        args += _mixed(*given) if wide is None else _mixed_int(*given, wide)
+    return Call(kernel, (x, *args, y), (y,), workspace=_workspace(x, y, 6 * 8))
 
 
 @op("RESIZE_NEAREST_NEIGHBOR", max_version=4)
@@ -151,20 +153,19 @@ def _mixed(size: int, out_size: int, corners: bool, centers: bool):
     return lower, upper, place - lower.astype(np.float32)
 
 
-def _mixed_int(size: int, out_size: int, corners: bool, centers: bool):
-    """_mixed in 1024ths, int64."""
+def _mixed_int(size: int, out_size: int, corners: bool, centers: bool, wide: type):
+    """_mixed in 1024ths, of type `wide`."""
     if corners and out_size > 1:
-        size_out, total = out_size - 1, size - 1
+        scale = (ONE * (size - 1) + (out_size - 1) // 2) // (out_size - 1)
     else:
-        size_out, total = out_size, size
-    scale = (ONE * total + size_out // 2) // size_out
+        scale = (ONE * size + out_size // 2) // out_size
     place = np.arange(out_size, dtype=np.int64) * scale
     if centers:
         place += scale // 2 - ONE // 2
     place = np.minimum(place, ONE * size - 1)  # the rounded scale may lead past the end
     lower = np.clip(place >> FRACTION, 0, size - 1)
     upper = np.minimum((place + ONE - 1) >> FRACTION, size - 1)
-    return lower, upper, place - ONE * lower
+    return lower, upper, (place - ONE * lower).astype(wide)
 
 
 def _nearest(size: int, out_size: int, corners: bool, centers: bool):

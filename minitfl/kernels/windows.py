@@ -50,7 +50,7 @@ def placement(site: Site, size, filter, largest: int = 2**31 - 1):
 
 def touching(size: int, out_size: int, filter: int, stride: int, dilation: int, before: int) -> tuple[int, int]:
     """The taps first..last - 1 that can meet the image along one axis; the others only ever meet the border."""
-    first = max(0, -((out_size - 1) * stride - before) // dilation)
+    first = max(0, -(((out_size - 1) * stride - before) // dilation))
     last = min(filter, (before + size - 1) // dilation + 1)
     return (first, last) if first < last else (0, 1)
 

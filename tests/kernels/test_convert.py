@@ -30,11 +30,35 @@ def test_halves_are_rounded_away_from_zero():
     assert y.tolist() == [2, 0, 2, 127]
 
 
+def test_just_below_one_half_is_rounded_down():
+    """In float32 0.49999997 + 0.5 is 1."""
+    content = model("QUANTIZE", (2,), "float32", "int8", y_numbers={"scale": 1.0, "zero_point": 0})
+    assert ours(content, [np.float32([0.49999997, -0.49999997])])[0].tolist() == [0, 0]
+
+
 def test_int8_and_uint8_differ_by_128():
     content = model(
         "QUANTIZE", (3,), "int8", "uint8", {"scale": 0.1, "zero_point": 0}, {"scale": 0.1, "zero_point": 128}
     )
     assert ours(content, [np.int8([-128, 0, 127])])[0].tolist() == [0, 128, 255]
+
+
+def test_a_cast_to_integers_saturates():
+    x = np.float32([3e9, -3e9, 1.9, -1.9])
+    assert ours(model("CAST", (4,), "float32", "int8"), [x])[0].tolist() == [127, -128, 1, -1]
+    assert ours(model("CAST", (4,), "float32", "int32"), [x])[0].tolist() == [2**31 - 1, -(2**31), 1, -1]
+
+
+def test_bfloat16_ties_go_to_the_even_number():
+    """bfloat16 has 7 bits after the point; 1 + 2**-8 lies in the middle of two, and so does 1 + 3 * 2**-8."""
+    m = Model()
+    x, half, y = m.input((2,), "float32"), m.tensor((), "bfloat16"), m.tensor((), "float32")
+    m.op("CAST", [x], [half], version=8)
+    m.op("CAST", [half], [y], version=8)
+    m.output(y)
+    tied = np.float32([1 + 2.0**-8, 1 + 3 * 2.0**-8])
+    assert ours(m.content(), [tied])[0].tolist() == [1, 1 + 2.0**-6]
+    check(m.content(), [tied])
 
 
 def test_dequantize_per_channel():

@@ -170,15 +170,28 @@ def test_int8_by_hand():
 
 
 def test_a_negative_tie_goes_away_from_zero():
-    """-3 * 0.5 = -1.5 -> -2, not -1."""
+    """-3 * 0.5 = -1.5 -> -2, not -1; -5 * 0.5 = -2.5 -> -3, not the even -2."""
     content = model(
-        ("int8", (1, 1), numbers(0.5)),
+        ("int8", (2, 1), numbers(0.5)),
         ("int8", np.int8([[1]]), numbers(0.5)),
         None,
-        ("int8", (1, 1), numbers(0.5)),
+        ("int8", (2, 1), numbers(0.5)),
     )
-    assert ours(content, [np.int8([[-3]])])[0] == -2
-    assert official.run(content, [np.int8([[-3]])])[0] == -2
+    x = np.int8([[-3], [-5]])
+    np.testing.assert_array_equal(ours(content, [x])[0], [[-2], [-3]])
+    np.testing.assert_array_equal(official.run(content, [x])[0], [[-2], [-3]])
+
+
+def test_every_product_of_a_deep_row_counts():
+    """1501 * 255 * 127 = 48609885 is odd and beyond 2**24, so no float32. The bias leaves 3 or -2 of it."""
+    depth = 1501
+    content = model(
+        ("int8", (1, depth), numbers(1.0, -128)),
+        ("int8", np.full((2, depth), 127, np.int8), numbers(1.0)),
+        ("int32", np.int32([3, -2]) - depth * 255 * 127, numbers(1.0)),
+        ("int8", (1, 2), numbers(1.0)),
+    )
+    np.testing.assert_array_equal(ours(content, [np.full((1, depth), 127, np.int8)])[0], np.int8([[3, -2]]))
 
 
 def test_hybrid_by_hand():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitfl.kernels.fixedpoint import exact_weights, requantize
+from minitfl.kernels.fixedpoint import INT32_MAX, exact_weights, quantize_multiplier, requantize
 from tests.cases import differential
 
 
@@ -36,6 +36,16 @@ def draw_totals(rng, multiplier, shift, rows, limit):
     return np.clip(np.rint(totals), -limit, limit).astype(np.int64)
 
 
+def test_multipliers_by_hand():
+    """real = multiplier * 2**(shift - 31)"""
+    assert quantize_multiplier(0.75) == (3 << 29, 0)
+    assert quantize_multiplier(1.0) == (1 << 30, 1)
+    assert quantize_multiplier(1 - 2.0**-40) == (1 << 30, 1)  # rounds up to a multiplier of 2**31: halved
+    assert quantize_multiplier(3 * 2.0**-33) == (3 << 29, -31)
+    assert quantize_multiplier(2.0**-33) == (0, 0)
+    assert quantize_multiplier(2.0**31) == (INT32_MAX, 30)
+
+
 @pytest.mark.parametrize("rule", ("once", "twice", "wide"))
 @pytest.mark.parametrize("type", ("int8", "uint8", "int16"))
 def test_requantize(rule, type):
@@ -44,6 +54,7 @@ def test_requantize(rule, type):
     def run(seed):
         rng = np.random.default_rng(seed)
         rows, channels = int(rng.integers(1, 40)), int(rng.integers(1, 6))
+        rows += 0 if rng.integers(20) else 700  # many rows are taken in lines of several, and some are left
         multiplier = rng.integers(2**30, 2**31, channels)
         multiplier[rng.random(channels) < 0.2] = 2**30  # powers of two: many ties
         multiplier[rng.random(channels) < 0.05] = 0
