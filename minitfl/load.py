@@ -256,8 +256,9 @@ def _quantization(i: int, table: Table | None, shape: tuple[int, ...]) -> Quanti
 
 def _blockwise(tensor: Tensor, table: Table, tensors: Sequence[Tensor]) -> Tensor:
     """A tensor whose scales are the contents of another tensor."""
-    details = table.quantization.details if table.quantization is not None else None
-    if details is None or details._name == "CustomQuantization":
+    stored = table.quantization
+    details = stored.details if stored is not None else None
+    if stored is None or details is None or details._name == "CustomQuantization":
         return tensor
 
     def contents(index: int) -> np.ndarray | None:
@@ -273,7 +274,7 @@ def _blockwise(tensor: Tensor, table: Table, tensors: Sequence[Tensor]) -> Tenso
     if scale is None:
         raise ModelError(f"Tensor {tensor.index}: {details._name} without scales")
     zero_point = contents(details.zero_points)
-    axis = int(table.quantization.quantized_dimension) if details._name == "BlockwiseQuantization" else 0
+    axis = int(stored.quantized_dimension) if details._name == "BlockwiseQuantization" else 0
     quantization = Quantization(
         scale=np.ravel(scale).astype(np.float32),
         zero_point=np.zeros(scale.size, np.int64) if zero_point is None else np.ravel(zero_point).astype(np.int64),

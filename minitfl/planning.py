@@ -305,8 +305,9 @@ class _Planning:
             for a in step.call.args
             if isinstance(a, Tensor) and a.index < 0
         ]
-        for life in lives:
-            _check_nbytes(self.now[life.key], life.nbytes)
+        for i in first:
+            if self._in_arena(i):
+                _check_nbytes(self.now[i], self.now[i].nbytes)
         layout = arena.plan(lives + scratch)
         steps = tuple(
             replace(

@@ -57,5 +57,5 @@ def run(folder, test):
 
 
 def test_there_are_enough():
-    assert len(FAULTS) >= 40
+    assert len(FAULTS) >= 100
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)

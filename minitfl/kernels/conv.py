@@ -16,6 +16,7 @@ outside the image counts as real 0. Pairs are (height, width).
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -61,7 +62,7 @@ def conv_hybrid(x, w, w_scale, parts, bias, asymmetric, stride, dilation, pad, l
     """
     if parts is None:
         w, parts = exact_weights(w, 0, 255)
-    scale, inverse, zero = row_scales(x.reshape(x.shape[0], -1), asymmetric)
+    scale, inverse, zero = row_scales(x.reshape(x.shape[0], math.prod(x.shape[1:])), asymmetric)
 
     def load(out, part, image):
         quantize_into(part, inverse[image], zero[image], asymmetric, out)

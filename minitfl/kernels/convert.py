@@ -12,17 +12,21 @@ float16                  float32              convert
 """
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
+from minitfl.errors import ModelError
 from minitfl.graph import BITS
 from minitfl.kernels.broadcast import blocks, refused, workspace
 from minitfl.kernels.fixedpoint import (
+    RANGES,
     bfloat16_to_float32,
     float32_to_bfloat16,
     quantize_multiplier,
     rescale_wrapped,
     round_away,
+    round_away_finite,
     stored_range,
     wrap_int32,
 )
@@ -53,51 +57,59 @@ def convert_to_bool(x, y):
 
 
 @Kernel
-def convert_real_part(x, y):
-    """y = the real part of complex x, cut off to y's range if y is of integers."""
-    cut_off.numpy(x.real, y) if y.dtype.kind in "iu" else convert.numpy(x.real, y)
-
-
-@Kernel
-def cut_off(x, y):
-    """y = x without its fraction, within y's range; NaN becomes the largest number."""
-    limits = np.iinfo(y.dtype)
-    clamp_off.numpy(x, limits.min, limits.max, y)
-
-
-@Kernel
-def clamp_off(x, low, high, y):
+def cut_off(x, low, high, y):
     """y = x without its fraction, within low..high; NaN becomes high."""
     for y, x in blocks(y, x):
+        if x.size and float(x.min()) > low - 1 and float(x.max()) < high + 1:
+            np.copyto(y, x, casting="unsafe")
+            continue
         whole = np.trunc(x.astype(np.float64))
         inside = (whole > low) & (whole < high)
         y[...] = np.where(inside, np.where(inside, whole, 0).astype(y.dtype), np.where(whole <= low, low, high))
 
 
 @Kernel
-def from_bfloat16(x, y):
-    """y = bfloat16 x as float32."""
-    y[...] = bfloat16_to_float32(x)
+def to_bfloat16(x, y):
+    """y = x as bfloat16, by way of float32."""
+    for y, x in blocks(y, x):
+        y[...] = float32_to_bfloat16(x.astype(np.float32))
 
 
 @Kernel
-def to_bfloat16(x, y):
-    """y = x as bfloat16, by way of float32."""
-    y[...] = float32_to_bfloat16(x.astype(np.float32))
+def to_float16(x, y):
+    """y = x as float16, by way of float32."""
+    for y, x in blocks(y, x):
+        y[...] = x.astype(np.float32)
+
+
+@cache
+def reading(read, kernel):
+    """The kernel on read(x): x's numbers as NumPy can convert them."""
+
+    def computed_after_reading(x, *args):
+        for y, x in blocks(args[-1], x):
+            kernel.numpy(read(x), *args[:-1], y)
+
+    computed_after_reading.__name__ = f"{kernel.__name__}_of_{read.__name__}"
+    return Kernel(computed_after_reading)
 
 
 @Kernel
 def quantize(x, scale, zero, low, high, y):
     """y = clip(zero + round(x / scale)), divided in float32, halves away from zero. scale, zero broadcast over x.
 
-    What int32 can't hold becomes its lowest number, as in C++, before zero is added.
+    zero: float32. What int32 can't hold becomes its lowest number, as in C++, before zero is added.
     """
     for y, x, scale, zero in blocks(y, x, np.broadcast_to(scale, x.shape), np.broadcast_to(zero, x.shape)):
-        quotient = round_away(np.divide(x, scale))
-        with np.errstate(invalid="ignore"):
+        quotient = np.divide(x, scale)
+        if x.size and float(quotient.min()) >= -(2.0**31) and float(quotient.max()) < 2.0**31:
+            whole = round_away_finite(quotient)
+            whole += zero  # exact below 2**24, and beyond the clip where it is not
+        else:
+            quotient = round_away(quotient)
             fits = (quotient >= -(2.0**31)) & (quotient < 2.0**31)
-        whole = np.where(fits, quotient, -(2.0**31)).astype(np.int64)
-        y[...] = np.clip(wrap_int32(whole + zero), low, high)
+            whole = wrap_int32(np.where(fits, quotient, -(2.0**31)).astype(np.int64) + zero.astype(np.int64))
+        np.copyto(y, np.clip(whole, low, high, out=whole), casting="unsafe")
 
 
 @Kernel
@@ -120,34 +132,25 @@ def dequantize(x, scale, zero, y):
 @op("CAST", max_version=9)
 def cast(site):
     site.arity(1, 1)
-    x, y = site.input(0), site.output(0)
-    for t in (x, y):
-        if t.type not in CAST_TYPES:
-            site.unsupported(f"a cast of {x.type} to {y.type}")
-    y = y.reshaped(x.shape)
-    if y.type == "bool":
-        return Call(convert_to_bool, (x, y), (y,))
-    if x.type == "bfloat16" or y.type == "bfloat16":
-        return _cast_bfloat16(site, x, y)
-    if y.type in BITS:
-        if x.type != "float32":
-            site.unsupported(f"a cast of {x.type} to {y.type}")
-        return Call(clamp_off, (x, *stored_range(y.type), y), (y,), workspace=workspace(y))
-    if x.dtype.kind == "c" and y.dtype.kind != "c":
-        return Call(convert_real_part, (x, y), (y,))
-    if x.dtype.kind == "f" and y.dtype.kind in "iu":
-        return Call(cut_off, (x, y), (y,), workspace=workspace(y))
-    return Call(convert, (x, y), (y,))
-
-
-def _cast_bfloat16(site, x, y):
+    x, y = site.input(0), site.output(0).reshaped(site.input(0).shape)
+    narrow = (x.type in BITS and y.type != "float32") or (y.type in BITS and x.type != "float32")
+    if narrow or not CAST_TYPES.issuperset((x.type, y.type)):
+        return refused(y, f"a cast of {x.type} to {y.type}")
     if x.type == y.type:
         return Call(convert, (x, y), (y,))
-    if x.type == "bfloat16" and y.type == "float32":
-        return Call(from_bfloat16, (x, y), (y,))
-    if y.type == "bfloat16" and x.dtype.kind in "fiub":
-        return Call(to_bfloat16, (x, y), (y,))
-    return site.unsupported(f"a cast of {x.type} to {y.type}")
+    floating = x.dtype.kind in "fc" or x.type == "bfloat16"
+    limits = ()
+    if y.type == "bool":
+        kernel = convert_to_bool
+    elif floating and y.type in RANGES:
+        kernel, limits = cut_off, stored_range(y.type)
+    else:
+        kernel = {"bfloat16": to_bfloat16, "float16": to_float16}.get(y.type, convert)
+    if x.type == "bfloat16":
+        kernel = reading(bfloat16_to_float32, kernel)
+    elif x.type == "complex64":
+        kernel = reading(np.real, kernel)
+    return Call(kernel, (x, *limits, y), (y,), workspace=workspace(y))
 
 
 @op("QUANTIZE", max_version=6)
@@ -159,15 +162,18 @@ def quantize_(site):
     if x.type == "float32":
         site.expect(y.type in ("uint8", "int8", "int16", "int4", "uint4"), f"the output of type {y.type}")
         scale, zero = _along_axis(site, y)
+        if scale.size > 1 and y.type in BITS:
+            return refused(y, f"an output of type {y.type} with a scale for each channel")
         site.expect((scale != 0).all(), f"scale 0 of '{y.name}'")
-        return Call(quantize, (x, scale, zero, *stored_range(y.type), y), (y,), workspace=workspace(y))
+        args = (x, scale, zero.astype(np.float32), *stored_range(y.type), y)
+        return Call(quantize, args, (y,), workspace=workspace(y))
     site.expect(y.type in REQUANTIZED.get(x.type, ()), f"{x.type} can't be brought to {y.type}")
     if (x.type, y.type) == ("int16", "int16"):
         site.expect(x.zero == 0 and y.zero == 0, f"int16 with zero points {x.zero} and {y.zero}")
     site.expect(y.scale > 0, f"scale {y.scale} of '{y.name}'")
     multiplier, shift = quantize_multiplier(x.scale / y.scale)
     numbers = (x.zero, multiplier, shift, y.zero, *stored_range(y.type))
-    if x.dtype.itemsize == 1 and y.dtype.itemsize == 1:
+    if x.dtype.itemsize == 1:
         table = np.empty(256, y.dtype)
         requantize.numpy(np.arange(256, dtype=np.uint8).view(x.dtype), *numbers, table)
         return Call(lookup, (x, table, y), (y,))
@@ -179,25 +185,28 @@ def dequantize_(site):
     site.arity(1, 1)
     x = site.input(0)
     y = replace(site.output(0), type="float32").reshaped(x.shape)
+    if x.type in ("float16", "int16") and x.quantization is not None and not x.quantization.per_tensor:
+        return refused(y, f"an input of type {x.type} with a scale for each channel")
     if x.type == "float16":
         return Call(convert, (x, y), (y,))
     if x.type not in ("int2", "int4", "uint4", "uint8", "int8", "int16"):
         site.unsupported(f"type {x.type}")
     scale, zero = _along_axis(site, x)
-    if x.type == "int16":
-        site.expect((zero == 0).all(), f"int16 with zero point {int(zero.ravel()[0])}")
-        if scale.size > 1:
-            return refused(y, "Type int16 not supported for per-channel")
+    site.expect(x.type != "int16" or zero.item() == 0, f"int16 with zero points {zero.ravel().tolist()}")
     return Call(dequantize, (x, scale, zero, y), (y,))
 
 
 def _along_axis(site, t):
     """Scales (float32) and zero points (int64) that broadcast over the tensor."""
-    if t.quantization is None:
-        site.expect(False, f"'{t.name}' has no quantization parameters")
-    if t.quantization.block_size:
+    quantization = t.quantization
+    if quantization is None:
+        raise ModelError(f"'{t.name}' has no quantization parameters")
+    if quantization.block_size:
         site.unsupported(f"blockwise quantization of '{t.name}'")
     shape = [1] * t.rank
     if t.scales.size > 1:
-        shape[t.quantization.axis] = t.scales.size
+        axis = quantization.axis
+        along = t.shape[axis] if 0 <= axis < t.rank else -1
+        site.expect(along == t.scales.size, f"{t.scales.size} scales along axis {axis} of {t.shape}")
+        shape[axis] = along
     return t.scales.reshape(shape), t.zeros.reshape(shape)

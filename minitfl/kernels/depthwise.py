@@ -16,6 +16,8 @@ outside the image counts as real 0. Pairs are (height, width).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
@@ -59,7 +61,7 @@ def depthwise_hybrid(x, w, w_scale, exact, bias, stride, dilation, pad, low, hig
     """depthwise_float on float32 x that is brought to 8 bits, an image at a time; w_scale float32 (channels * m,)."""
     if not exact:
         w = _floats(w, 0, "int8")
-    scale, inverse, zero = row_scales(x.reshape(x.shape[0], -1), True)
+    scale, inverse, zero = row_scales(x.reshape(x.shape[0], math.prod(x.shape[1:])), True)
 
     def load(out, part, image):
         quantize_into(part, inverse[image], zero[image], True, out)

@@ -15,7 +15,8 @@ import math
 
 import numpy as np
 
-from minitfl.kernels.fixedpoint import power_of_two, quantize_multiplier
+from minitfl.errors import ModelError
+from minitfl.kernels.fixedpoint import exact_weights, power_of_two, quantize_multiplier
 from minitfl.kernels.lstm_float import lstm_basic_float, lstm_float, lstm_hybrid
 from minitfl.kernels.lstm_int import lstm_basic_int, lstm_int
 from minitfl.op import Call, Kernel, op
@@ -71,9 +72,14 @@ def _full(site, x, sequence, time_axis, shape):
         args = (tuple(w), activation, *clips)
         return _call(lstm_float, args, sequence, h, c, run, y, w.values())
     if kinds == ("float32", "int8") or kinds == ("float32", "uint8"):
-        scales = {name: t.scale for name, t in w.items() if t.type in ("int8", "uint8")}
-        args = (tuple(w), scales, bool(site.options.asymmetric_quantize_inputs), activation, *clips)
-        return _call(lstm_hybrid, args, sequence, h, c, run, y, [_signed(site, t) for t in w.values()])
+        stacks = {}
+        for kind, names in _kinds(w).items():
+            stored, gates, rows = _stacked(site, w, kind, names)
+            scales = np.repeat(np.float32([w[name].scale for name in names]), rows)
+            stacks[kind] = (*exact_weights(stored, 0, 255), gates, scales)
+        others = {name: _real(site, t) for name, t in w.items() if not any(name in n for n in _kinds(w).values())}
+        args = (tuple(others), stacks, bool(site.options.asymmetric_quantize_inputs), activation, *clips)
+        return _call(lstm_hybrid, args, sequence, h, c, run, y, others.values())
     if kinds == ("int8", "int8"):
         return _integer(site, x, sequence, h, c, run, y, w, clips)
     return site.unsupported(f"an LSTM on {kinds[0]} with weights of {kinds[1]}")
@@ -102,7 +108,7 @@ def _batch_major(cell, leading):
 BATCH_MAJOR = {
     lstm_float: _batch_major(lstm_float, 4),
     lstm_hybrid: _batch_major(lstm_hybrid, 6),
-    lstm_int: _batch_major(lstm_int, 8),
+    lstm_int: _batch_major(lstm_int, 9),
 }
 
 
@@ -167,9 +173,28 @@ def _diagonal(site):
     return bool(getattr(site.options, "diagonal_recurrent_tensors", False))
 
 
-def _signed(site, t):
-    """uint8 weights hold the bits of int8 ones, as the oldest converters wrote them."""
-    return site.value(t).view(np.int8) if t.type == "uint8" else t
+def _kinds(w):
+    """kind -> the names of its stored 8-bit matrices, those that meet the same numbers."""
+    kinds = ("input_to_", "recurrent_to_", "projection")
+    found = {
+        kind: [n for n, t in w.items() if n.startswith(kind) and t.rank == 2 and t.type in ("int8", "uint8")]
+        for kind in kinds
+    }
+    return {kind: names for kind, names in found.items() if names}
+
+
+def _stacked(site, w, kind, names):
+    """(all matrices one above the other, the gates they belong to, the rows of each).
+
+    uint8 weights hold the bits of int8 ones, as the oldest converters wrote them.
+    """
+    stored = [site.value(w[name]).view(np.int8) for name in names]
+    return np.concatenate(stored), tuple(name[len(kind) :] for name in names), len(stored[0])
+
+
+def _real(site, t):
+    """8-bit vectors of weights as floats; others as they are."""
+    return site.value(t).view(np.int8) * np.float32(t.scale) if t.type in ("int8", "uint8") else t
 
 
 # ---- the numbers of the integer cell
@@ -181,22 +206,20 @@ def _integer(site, x, sequence, h, c, run, y, w, clips):
     hidden = site.intermediates[4]
     norm = "forget_norm" in w
     exponent = power_of_two(c.scale)
-    site.expect(
-        exponent is not None and exponent <= -9, f"the cell state's scale {c.scale} is no power of 2 up to 2**-9"
-    )
+    if exponent is None or exponent > -9:
+        raise ModelError(f"the cell state's scale {c.scale} is no power of 2 up to 2**-9")
     f32 = np.float32
     scales = {g: f32(site.intermediates[k].scale) if norm else f32(2.0**-12) for k, g in enumerate(GATES)}
-    factors, guards, biases = {}, {}, {}
+    factors, guards, numbers = {}, {}, {}  # numbers: name of a matrix -> (what is added to its sums, factor)
     for g in GATES:
         if f"input_to_{g}" not in w:
             continue
         for name, source in ((f"input_to_{g}", x), (f"recurrent_to_{g}", h)):
             real = f32(w[name].scale) * f32(source.scale) / scales[g]
-            factors[name] = quantize_multiplier(float(real))
-            stored = site.value(w[name]).astype(np.int64)
-            biases[f"{name}_bias"] = -source.zero * stored.sum(axis=1)
+            numbers[name] = (-source.zero * _row_sums(site, w[name]), quantize_multiplier(float(real)))
         if not norm:
-            biases[f"input_to_{g}_bias"] += site.value(w[f"{g}_bias"]).astype(np.int64)
+            added, factor = numbers[f"input_to_{g}"]
+            numbers[f"input_to_{g}"] = (added + site.value(w[f"{g}_bias"]), factor)
         else:
             factors[f"{g}_norm"] = quantize_multiplier(w[f"{g}_norm"].scale)
             guards[g] = max(1, int(10000 * f32(w[f"{g}_norm"].scale)))
@@ -205,19 +228,26 @@ def _integer(site, x, sequence, h, c, run, y, w, clips):
             factors[f"cell_to_{g}"] = quantize_multiplier(float(real))
     factors["hidden"] = quantize_multiplier(float(f32(2.0**-15 / f32(hidden.scale) * 2.0**-15)))
     if "projection" in w:
-        factors["projection"] = quantize_multiplier(
-            float(f32(w["projection"].scale) * f32(hidden.scale) / f32(h.scale))
-        )
-        bias = hidden.zero * site.value(w["projection"]).astype(np.int64).sum(axis=1)
+        real = f32(w["projection"].scale) * f32(hidden.scale) / f32(h.scale)
+        added = hidden.zero * _row_sums(site, w["projection"])
         if "projection_bias" in w:
-            bias = bias + site.value(w["projection_bias"])
-        biases["projection_bias"] = bias
+            added = added + site.value(w["projection_bias"])
+        numbers["projection"] = (added, quantize_multiplier(float(real)))
+    stacks = {}
+    for kind, names in _kinds(w).items():
+        stored, gates, rows = _stacked(site, w, kind, names)
+        added = np.concatenate([numbers[name][0] for name in names])
+        factor = np.repeat(np.array([numbers[name][1] for name in names], np.int64), rows, axis=0)
+        stacks[kind] = (*exact_weights(stored, 0, 128), gates, added, *factor.T)
     cell_clip = int(min(clips[0] / c.scale, 32767)) if clips[0] > 0 else 0
     proj_clip = int(min(clips[1] / y.scale, 127)) if clips[1] > 0 else 0
-    arrays = {name: t for name, t in w.items() if name not in biases} | biases
-    names = tuple(arrays)
-    args = (names, factors, guards, exponent, cell_clip, proj_clip, hidden.zero, h.zero)
-    return _call(lstm_int, args, sequence, h, c, run, y, arrays.values())
+    others = {name: t for name, t in w.items() if name not in numbers and name != "projection_bias"}
+    args = (tuple(others), stacks, factors, guards, exponent, cell_clip, proj_clip, hidden.zero, h.zero)
+    return _call(lstm_int, args, sequence, h, c, run, y, others.values())
+
+
+def _row_sums(site, t):
+    return site.value(t).astype(np.int64).sum(axis=1)
 
 
 # ---- the basic cell

@@ -15,72 +15,91 @@ are, in the order of `weights`: input_to_input, recurrent_to_input, cell_to_inpu
 forget, cell and output; projection, projection_bias.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
-from minitfl.kernels.hybrid import hybrid_matmul, quantize_rows
+from minitfl.kernels.hybrid import quantize_rows
 from minitfl.op import Kernel
 
 NORM_GUARD = np.float32(1e-8)
+BLOCK_NBYTES = 1 << 20  # of what x through its weights takes, for several steps at once
 
 
 @Kernel
 def lstm_float(names, activation, cell_clip, proj_clip, x, h, c, y, *weights):
     """h and c are the state: read, and left as it is after the last step."""
     w = dict(zip(names, weights, strict=True))
-    run_steps(w, _float_product(w), activation, cell_clip, proj_clip, x, h, c, y)
+
+    def product(kind, x):
+        """gate -> x through its weights of that kind; a vector of weights stands for a diagonal matrix."""
+        found = {name: w[name] for name in names if name.startswith(kind) and not name.endswith("_bias")}
+        return {name[len(kind) :]: x * a if a.ndim == 1 else x @ a.T for name, a in found.items()}
+
+    run_steps(w, product, activation, cell_clip, proj_clip, x, h, c, y)
 
 
 @Kernel
-def lstm_hybrid(names, scales, asymmetric, activation, cell_clip, proj_clip, x, h, c, y, *weights):
-    """lstm_float with stored 8-bit weights; scales: name -> scale. x and h are brought to 8 bits row by row."""
+def lstm_hybrid(names, stacks, asymmetric, activation, cell_clip, proj_clip, x, h, c, y, *weights):
+    """lstm_float with stored 8-bit weights; what they are multiplied with is brought to 8 bits row by row.
+
+    stacks: "input_to_", "recurrent_to_" or "projection" -> (floats, bounds, gates, scales): the weights of all gates,
+    one above the other, as exact_weights gives them, the gates' names, and the scale of each row, float32.
+    """
     w = dict(zip(names, weights, strict=True))
-    for name in ("input", "forget", "output"):
-        if f"cell_to_{name}" in w:
-            w[f"cell_to_{name}"] = w[f"cell_to_{name}"].astype(np.float32) * np.float32(scales[f"cell_to_{name}"])
-    run_steps(w, _hybrid_product(w, scales, asymmetric), activation, cell_clip, proj_clip, x, h, c, y)
+
+    def product(kind, x):
+        result = {name[len(kind) :]: x * w[name] for name in names if kind == "recurrent_to_" and name.startswith(kind)}
+        if kind in stacks:
+            floats, bounds, gates, scales = stacks[kind]
+            q, scale, zero = quantize_rows(x, asymmetric)
+            total = stacked_product(np.subtract(q, zero[:, None], dtype=floats.dtype), floats, bounds)
+            total = total.astype(np.float32) * (scale[:, None] * scales)
+            result |= zip(gates, parts(total, len(gates)), strict=True)
+        return result
+
+    run_steps(w, product, activation, cell_clip, proj_clip, x, h, c, y)
 
 
-def _float_product(w):
-    """product(name, x): x through the weights of that name; a vector of weights stands for a diagonal matrix."""
-
-    def product(name, x):
-        return x * w[name] if w[name].ndim == 1 else x @ w[name].T
-
-    return product
+def stacked_product(x, floats, bounds):
+    """x @ floats.T, exactly: floats and bounds as exact_weights gives them, x whole numbers of the same type."""
+    totals = [x[:, a:b] @ floats[:, a:b].T for a, b in pairwise(bounds)]
+    return totals[0] if len(totals) == 1 else sum(total.astype(np.float64) for total in totals)
 
 
-def _hybrid_product(w, scales, asymmetric):
-    """The same by 8-bit products; what is multiplied several times in a step is brought to 8 bits once."""
-    kept = {}
+def parts(total, count):
+    """(batch, count * cells) -> views (batch, cells). np.split takes ten times as long."""
+    cells = total.shape[-1] // count
+    return [total[:, i * cells : (i + 1) * cells] for i in range(count)]
 
-    def product(name, x):
-        if w[name].dtype == np.float32:
-            return x * w[name]
-        key = id(x)
-        if key not in kept or kept[key][0] is not x:
-            kept.clear() if len(kept) > 4 else None
-            kept[key] = (x, quantize_rows(x, asymmetric))
-        return hybrid_matmul(*kept[key][1], w[name], np.float32(scales[name]))
 
-    return product
+def steps_at_once(x, cells):
+    """How many steps of time x goes through its weights together."""
+    return max(1, BLOCK_NBYTES // max(x.shape[1] * (16 * cells + 8 * x.shape[2]), 1))
 
 
 def run_steps(w, product, activation, cell_clip, proj_clip, x, h, c, y):
     """All time steps in order; h and c are overwritten in place at the end of each."""
+    batch, many = len(h), steps_at_once(x, c.shape[-1])
+    incoming = {}
     for t in range(x.shape[0]):
-        now, state, cell = x[t], h.copy(), c.copy()
-        forget = sigmoid(gate(w, product, "forget", now, state, cell))
-        if "input_to_input" in w:
-            admit = sigmoid(gate(w, product, "input", now, state, cell))
+        place = t % many
+        if place == 0:
+            incoming = product("input_to_", x[t : t + many].reshape(-1, x.shape[-1]))
+        now = {name: part[place * batch : (place + 1) * batch] for name, part in incoming.items()}
+        then = product("recurrent_to_", h)
+        forget = sigmoid(gate(w, now, then, "forget", c))
+        if "input" in now:
+            admit = sigmoid(gate(w, now, then, "input", c))
         else:
             admit = np.float32(1) - forget
-        candidate = activate(gate(w, product, "cell", now, state, None), activation)
-        cell = forget * cell + admit * candidate
+        candidate = activate(gate(w, now, then, "cell", None), activation)
+        cell = forget * c + admit * candidate
         if cell_clip > 0:
             cell = np.clip(cell, -cell_clip, cell_clip)
-        out = sigmoid(gate(w, product, "output", now, state, cell)) * activate(cell, activation)
-        if "projection" in w:
-            out = product("projection", out) + w.get("projection_bias", np.float32(0))
+        out = sigmoid(gate(w, now, then, "output", cell)) * activate(cell, activation)
+        for part in product("projection", out).values():
+            out = part + w.get("projection_bias", np.float32(0))
             if proj_clip > 0:
                 out = np.clip(out, -proj_clip, proj_clip)
         c[...] = cell
@@ -88,12 +107,11 @@ def run_steps(w, product, activation, cell_clip, proj_clip, x, h, c, y):
         y[t] = out
 
 
-def gate(w, product, name, x, h, c):
-    """The sum of one gate before its function; c None for the candidate, which has no peephole."""
+def gate(w, now, then, name, c):
+    """The sum of one gate before its function, of what comes from x now and from h; c None for the candidate."""
     norm = w.get(f"{name}_norm")
     bias = w[f"{name}_bias"]
-    total = product(f"input_to_{name}", x) if norm is not None else bias + product(f"input_to_{name}", x)
-    total = total + product(f"recurrent_to_{name}", h)
+    total = (now[name] if norm is not None else bias + now[name]) + then[name]
     if c is not None and f"cell_to_{name}" in w:
         total = total + w[f"cell_to_{name}"] * c
     if norm is None:

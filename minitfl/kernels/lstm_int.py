@@ -16,36 +16,47 @@ from minitfl.kernels.fixedpoint import (
     wrap_int32,
 )
 from minitfl.kernels.gates import logistic, tanh
+from minitfl.kernels.lstm_float import parts, stacked_product, steps_at_once
 from minitfl.op import Kernel
 
 
 @Kernel
-def lstm_int(names, factors, guards, cell_exponent, cell_clip, proj_clip, hidden_zero, h_zero, x, h, c, y, *weights):
+def lstm_int(
+    names, stacks, factors, guards, cell_exponent, cell_clip, proj_clip, hidden_zero, h_zero, x, h, c, y, *weights
+):
     """x, h, y int8, c int16. names as in lstm_float.
 
-    factors: name of the weights -> (multiplier, shift); "hidden" for o * tanh(c), "input_norm" and so on for the
-    coefficients. guards: gate -> the least variance. The cell state's scale is 2**cell_exponent.
-    biases are of int64 and hold what the zero points add: -zero times the sum of each row of weights.
+    stacks: "input_to_", "recurrent_to_" or "projection" -> (floats, bounds, gates, bias, multiplier, shift): the
+    weights of all gates, one above the other, as exact_weights gives them, the gates' names, and int64 numbers of each
+    row; the bias holds what the zero points add, -zero times the sum of the row. factors: name -> (multiplier, shift)
+    for cell_to_*, *_norm and "hidden", o * tanh(c). guards: gate -> the least variance. The cell state's scale is
+    2**cell_exponent.
     """
     w = dict(zip(names, weights, strict=True))
+    batch, many, gates = len(h), steps_at_once(x, 4 * c.shape[-1]), stacks["input_to_"][2]
+    incoming = np.zeros((0, 0), np.int64)
     for t in range(x.shape[0]):
-        now, state, cell = x[t], h.copy(), c.astype(np.int64)
-        forget = logistic(gate(w, factors, guards, "forget", now, state, cell))
-        if "input_to_input" in w:
-            admit = logistic(gate(w, factors, guards, "input", now, state, cell))
+        place = t % many
+        if place == 0:
+            incoming = saturate(product(stacks["input_to_"], x[t : t + many].reshape(-1, x.shape[-1])))
+        both = saturate(incoming[place * batch : (place + 1) * batch] + product(stacks["recurrent_to_"], h))
+        total = dict(zip(gates, parts(both, len(gates)), strict=True))
+        cell = c.astype(np.int64)
+        forget = logistic(gate(w, factors, guards, total, "forget", cell))
+        if "input" in total:
+            admit = logistic(gate(w, factors, guards, total, "input", cell))
         else:
             admit = 32767 - forget
-        candidate = tanh(gate(w, factors, guards, "cell", now, state, None), 3)
+        candidate = tanh(gate(w, factors, guards, total, "cell", None), 3)
         cell = wrap_int16(rounding_shift(forget * cell, 15))
         cell = saturate(cell + wrap_int16(rounding_shift(admit * candidate, 30 + cell_exponent)))
         if cell_clip > 0:
             cell = np.clip(cell, -cell_clip, cell_clip)
-        out = logistic(gate(w, factors, guards, "output", now, state, cell))
+        out = logistic(gate(w, factors, guards, total, "output", cell))
         hidden = rescale_twice(out * tanh(cell, 15 + cell_exponent), *factors["hidden"])
-        if "projection" in w:
+        if "projection" in stacks:
             hidden = np.clip(hidden - hidden_zero, -128, 127)
-            total = exact_matmul(hidden.astype(np.int8), 0, w["projection"].T, 0) + w["projection_bias"]
-            result = np.clip(rescale_twice(wrap_int32(total), *factors["projection"]) + h_zero, -128, 127)
+            result = np.clip(product(stacks["projection"], hidden) + h_zero, -128, 127)
             if proj_clip > 0:
                 result = np.clip(result, -proj_clip, proj_clip)
         else:
@@ -55,21 +66,29 @@ def lstm_int(names, factors, guards, cell_exponent, cell_clip, proj_clip, hidden
         y[t] = result
 
 
-def gate(w, factors, guards, name, x, h, c):
-    """The sum of one gate before its function, int16 in int64."""
-    total = saturate(product(w, factors, f"input_to_{name}", x))
-    total = saturate(total + product(w, factors, f"recurrent_to_{name}", h))
+def product(stack, x):
+    """x through the weights of all gates, side by side, with what the zero points add; rescaled, int64."""
+    floats, bounds, _, bias, multiplier, shift = stack
+    total = stacked_product(x.astype(floats.dtype), floats, bounds).astype(np.int64)
+    total += bias
+    return rescale_twice(wrap_int32(total), multiplier, shift)
+
+
+def gate(w, factors, guards, total, name, c):
+    """The sum of one gate before its function, int16 in int64; total: what comes of x and h. c None: no peephole."""
+    total = total[name]
     if c is not None and f"cell_to_{name}" in w:
-        peephole = rescale_twice(w[f"cell_to_{name}"].astype(np.int64) * c, *factors[f"cell_to_{name}"])
-        total = saturate(total + peephole)
+        total = saturate(total + peephole(w[f"cell_to_{name}"], c, factors[f"cell_to_{name}"]))
     if f"{name}_norm" in w:
         return normalised(total, w[f"{name}_norm"], w[f"{name}_bias"], factors[f"{name}_norm"], guards[name])
     return total
 
 
-def product(w, factors, name, x):
-    total = exact_matmul(x, 0, w[name].T, 0) + w[f"{name}_bias"]
-    return rescale_twice(wrap_int32(total), *factors[name])
+def peephole(w, c, factor):
+    """w * c rescaled. The official vector code, which takes whole blocks of 16 cells, rounds ties up, not away."""
+    total = w.astype(np.int64) * c
+    whole = c.shape[-1] // 16 * 16
+    return np.concatenate([rescale_up(total[:, :whole], *factor), rescale_twice(total[:, whole:], *factor)], axis=-1)
 
 
 def normalised(x, coefficients, bias, factor, guard):

@@ -31,6 +31,7 @@ from minitfl.op import Call, Kernel, Site, op
 BLOCK = 1 << 16  # elements that are mixed at once: they stay in the cache
 FRACTION = 10  # bits of the places of bilinear_int
 ONE = 1 << FRACTION
+MOST = 1 << 24  # rows or columns
 
 
 @Kernel
@@ -98,6 +99,8 @@ def resize_bilinear(site: Site) -> Call:
     kernel = {"float32": bilinear, "uint8": bilinear_uint8, "int8": bilinear_int, "int16": bilinear_int}.get(x.type)
     if kernel is None:
         return refused(y, f"Output type is {x.type}, requires float.")
+    if not y.size:
+        return _nothing(x, y)
     wide = {"int8": np.int32, "int16": np.int64}.get(x.type)  # 8 bits and two weights of 10 fit in 32
     args = []
     for size, out_size in zip(x.known_shape[1:3], y.known_shape[1:3], strict=True):
@@ -112,6 +115,8 @@ def resize_nearest_neighbor(site: Site) -> Call:
     y = _resized(site, x, 0)
     if x.type in BITS or x.dtype.itemsize not in (1, 2, 4):
         return refused(y, f"Output type is {x.type}, requires float, uint8, int8 or int16.")
+    if not y.size:
+        return _nothing(x, y)
     sizes = zip(x.known_shape[1:3], y.known_shape[1:3], strict=True)
     down, across = (_nearest(n, out, corners, centers) for n, out in sizes)
     return Call(nearest, (x, down, across, y), (y,), workspace=_workspace(x, y, x.dtype.itemsize))
@@ -131,10 +136,16 @@ def _resized(site: Site, x: Tensor, least: int) -> Tensor:
     """The output: whatever its type in the file, it has x's."""
     height, width = site.value(site.input(1)).tolist()
     site.expect(min(height, width) >= least, f"a size of {(height, width)}")
+    if max(height, width) > MOST:
+        site.unsupported(f"a size of {(height, width)}: float32 can't count beyond {MOST}")
     batch, _, _, channels = x.known_shape
     y = replace(site.output(0), type=x.type).reshaped(batch, height, width, channels)
     site.expect(x.size or not y.size, f"an input of shape {x.shape} to make {y.shape} of")
     return y
+
+
+def _nothing(x: Tensor, y: Tensor) -> Call:
+    return Call(nearest, (x, np.zeros(0, np.int64), np.zeros(0, np.int64), y), (y,))
 
 
 def _scale(size: int, out_size: int, corners: bool) -> np.float32:
@@ -170,11 +181,10 @@ def _mixed_int(size: int, out_size: int, corners: bool, centers: bool, wide: typ
 
 def _nearest(size: int, out_size: int, corners: bool, centers: bool):
     """The index for each place."""
-    place = (np.arange(out_size, dtype=np.float32) + np.float32(0.5 if centers else 0)) * _scale(
-        size, max(out_size, 1), corners
-    )
+    place = np.arange(out_size, dtype=np.float32) + np.float32(0.5 if centers else 0)
+    place *= _scale(size, out_size, corners)
     place = round_away(place) if corners else np.floor(place)
-    return np.clip(place.astype(np.int64), 0, max(size - 1, 0))
+    return np.clip(place.astype(np.int64), 0, size - 1)
 
 
 def _workspace(x: Tensor, y: Tensor, nbytes: int) -> int:

@@ -16,6 +16,8 @@ height, out width, units), the shape that the first input holds. What falls outs
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minitfl.errors import ModelError
@@ -58,7 +60,7 @@ def transpose_hybrid(x, w, w_scale, exact, bias, stride, pad, low, high, y):
     """transpose_float on float32 x that is brought to 8 bits, an image at a time; w_scale float32 (units,)."""
     if not exact:
         w, _ = exact_weights(w, 0, MAGNITUDE["int8"], 1)
-    scale, inverse, zero = row_scales(x.reshape(x.shape[0], -1), True)
+    scale, inverse, zero = row_scales(x.reshape(x.shape[0], math.prod(x.shape[1:])), True)
 
     def load(part, image):
         out = np.empty(part.shape, w.dtype)

@@ -55,9 +55,24 @@ def test_float_by_hand():
 
 def test_groups_by_hand():
     x = np.float32([1, 2, 3, 4]).reshape(1, 1, 1, 4)
-    w = np.float32([[1, 10], [100, 1000]]).reshape(2, 1, 1, 2)
-    # unit 0 sees channels 0 and 1, unit 1 channels 2 and 3
-    assert ours(*one(x, w, np.zeros(2, np.float32)))[0].ravel().tolist() == [21, 4300]
+    w = np.float32([[1, 10], [2, 20], [100, 1000], [200, 2000]]).reshape(4, 1, 1, 2)
+    # units 0 and 1 see channels 0 and 1, units 2 and 3 channels 2 and 3
+    assert ours(*one(x, w, np.zeros(4, np.float32)))[0].ravel().tolist() == [21, 42, 4300, 8600]
+
+
+def test_every_product_of_a_deep_filter_counts():
+    """1501 * 255 * 127 = 48609885 takes parts that float32 can sum; the bias leaves 3 or -2 of it."""
+    numbers = {"scale": 1.0, "zero_point": 0}
+    content, arrays = one(
+        np.full((1, 1, 1, 1501), 127, np.int8),
+        np.full((2, 1, 1, 1501), 127, np.int8),
+        np.int32([3, -2]) - 1501 * 255 * 127,
+        x_numbers={"scale": 1.0, "zero_point": -128},
+        w_numbers=numbers,
+        bias_numbers=numbers,
+        y=("int8", numbers),
+    )
+    assert ours(content, arrays)[0].ravel().tolist() == [3, -2]
 
 
 def test_int8_rounds_twice():
@@ -145,6 +160,17 @@ def test_a_dilation_beyond_the_image(official):
     w = np.random.default_rng(1).normal(size=(2, 3, 3, 2)).astype(np.float32)
     options = {"padding": "SAME", "dilation_h_factor": 20000, "dilation_w_factor": 20000}
     check(*one(x, w, np.zeros(2, np.float32), **options), bound=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4, 2), (1, 2, 2, 2)], ids=("no image", "no window"))
+@pytest.mark.parametrize("filter", (np.float32, np.int8))
+def test_nothing_to_do(official, shape, filter):
+    """A 3x3 window with stride 3 has (2 + 3 - 3) // 3 = 0 places in a 2x2 image."""
+    w = np.ones((3, 3, 3, 2), filter)
+    numbers = {} if filter is np.float32 else {"w_numbers": {"scale": [0.5], "zero_point": [0]}}
+    content, arrays = one(np.ones(shape, np.float32), w, np.zeros(3, np.float32), stride_h=3, stride_w=3, **numbers)
+    check(content, arrays)
+    assert ours(content, arrays)[0].size == 0
 
 
 # ---- refusals

@@ -127,6 +127,14 @@ def test_the_output_takes_the_type_of_the_input(official, op):
     check(*resize(op, Arg(np.ones((1, 2, 2, 1), np.uint8)), [3, 3], y="float32"))
 
 
+@pytest.mark.parametrize("op", ["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
+@pytest.mark.parametrize("size", [[2**31 - 1, 2**31 - 1], [2**31 - 1, 1]])
+def test_sizes_that_no_memory_holds(op, size):
+    for channels in (0, 1):
+        with pytest.raises(OursFailed, match="can't count beyond"):
+            ours(*resize(op, Arg(np.zeros((1, 2, 2, channels), np.float32)), size))
+
+
 # ---- refusals
 
 X = np.ones((1, 2, 2, 3), np.float32)

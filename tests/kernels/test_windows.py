@@ -29,7 +29,9 @@ def test_window_refuses(numbers):
 
 @differential(500)
 @given(st.sampled_from(("SAME", "VALID")), sizes, st.integers(1, 5), st.integers(1, 4), st.integers(1, 9))
-def test_touching_keeps_what_meets_the_image_and_leaves_out_what_lies_beside_it(padding, size, filter, stride, dilation):
+def test_touching_keeps_what_meets_the_image_and_leaves_out_what_lies_beside_it(
+    padding, size, filter, stride, dilation
+):
     if padding == "VALID" and (filter - 1) * dilation >= size:
         return
     out_size, before, _ = window(padding, size, filter, stride, dilation)
