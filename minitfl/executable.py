@@ -9,7 +9,7 @@ Callee     a subgraph that a node calls (IF, WHILE, CALL_ONCE): arrays in, array
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -163,7 +163,7 @@ class Frame:
 
     def _prepare_late(self, step: Step) -> Call:
         count = len(self.runtime.graph.subgraphs)
-        lookup = Lookup(self._tensors, self._value, lambda: self.runtime.state, self._subgraph, count)
+        lookup = Lookup(self._tensors, self._value, lambda: self.runtime.state, self._subgraph, count, self._packed)
         node = step.node
         outputs = tuple(None if i < 0 else self.plan.tensors[i] for i in node.outputs)
         try:
@@ -188,6 +188,9 @@ class Frame:
         if array is None:
             raise ModelError(f"Input tensor {t.index} lacks data")
         return array.reshape(t.known_shape)
+
+    def _packed(self, t: Tensor, layout: Hashable, make: Callable[[np.ndarray], Any]) -> Any:
+        return make(self._value(t)) if t.data is None else self.runtime.planner.packed(t, layout, make)
 
     def _subgraph(self, i: int) -> PlannedSubgraph:
         return CallableSubgraph(self.runtime, i, (self.plan.subgraph.index,))

@@ -7,7 +7,7 @@ A *preparation* (decorated with `op`) looks at a `Site`, checks it, decides shap
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -108,6 +108,10 @@ class Site:
     def value(self, tensor: Tensor) -> np.ndarray:
         """The contents of a constant; NotYet while it still has to be computed."""
         return self._lookup.value(tensor)
+
+    def packed(self, tensor: Tensor, layout: Hashable, make: Callable[[np.ndarray], Any]) -> Any:
+        """make(contents of a constant), made once in the life of the graph for this tensor and layout."""
+        return self._lookup.packed(tensor, layout, make)
 
     @property
     def state(self) -> Any:

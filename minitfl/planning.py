@@ -6,7 +6,7 @@ outputs get memory of their own at its turn. A node whose call reads constants a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -66,6 +66,11 @@ class PlannedSubgraph:
         subgraph = planner.graph.subgraphs[index]
         self.inputs = tuple(subgraph.tensors[i] for i in subgraph.inputs)
         self.outputs = tuple(subgraph.tensors[i] for i in subgraph.outputs)
+
+    @property
+    def is_caller(self) -> bool:
+        """Is it the subgraph of the node itself, or one that led there?"""
+        return self.index in self._stack
 
     def plan(self, shapes: tuple[Shape, ...]) -> Plan:
         """Its plan for these input shapes. Output shapes: `plan.output_shapes`, None where they depend on data."""
@@ -141,6 +146,8 @@ class Planner:
         self.custom = custom
         self.keep_all = keep_all
         self._plans: dict[int, dict[Any, Plan]] = {}
+        self._packed: dict[Any, Any] = {}
+        self.packings = 0  # made so far
 
     def plan(self, index: int, shapes: Mapping[int, Shape], stack: tuple[int, ...] = ()) -> Plan:
         """The plan of a subgraph whose tensors `shapes` differ from the file's shapes as given."""
@@ -157,6 +164,18 @@ class Planner:
             made = kept.pop(key)
         kept[key] = made
         return made
+
+    def packed(self, tensor: Tensor, layout: Hashable, make: Callable[[np.ndarray], Any]) -> Any:
+        """make(contents of a constant), kept: plans for other shapes, callees, late nodes and clones share it."""
+        data = tensor.data
+        if data is None:
+            raise NotYet
+        # tensors may show one buffer under several shapes; the graph keeps the array, so its id stays its own
+        key = (id(data), tensor.known_shape, layout)
+        if key not in self._packed:
+            self.packings += 1
+            self._packed[key] = make(data.reshape(tensor.known_shape))
+        return self._packed[key]
 
     def preparation(self, node: Node) -> Preparation | None:
         if node.op in self.custom:
@@ -192,6 +211,11 @@ class _Planning:
             raise NotYet
         return self.known[tensor.index].reshape(tensor.known_shape)
 
+    def packed(self, tensor: Tensor, layout: Hashable, make: Callable[[np.ndarray], Any]) -> Any:
+        if tensor.data is None and tensor.index in self.known:  # folded: belongs to this plan alone
+            return make(self.value(tensor))
+        return self.planner.packed(tensor, layout, make)
+
     def state(self) -> Any:
         raise NotYet
 
@@ -213,7 +237,9 @@ class _Planning:
     def _prepare(self, node: Node) -> None:
         preparation = self.planner.preparation(node)
         assert preparation is not None
-        lookup = Lookup(self.tensors, self.value, self.state, self.subgraph_at, len(self.planner.graph.subgraphs))
+        lookup = Lookup(
+            self.tensors, self.value, self.state, self.subgraph_at, len(self.planner.graph.subgraphs), self.packed
+        )
         try:
             inputs = tuple(None if i < 0 else self.now[i] for i in node.inputs)
             if any(t is not None and t.shape is None for t in inputs):
@@ -369,6 +395,7 @@ class Lookup:
     state: Callable[[], Any]
     subgraph: Callable[[int], PlannedSubgraph]
     subgraph_count: int
+    packed: Callable[[Tensor, Hashable, Callable[[np.ndarray], Any]], Any]
 
 
 def check_outputs(node: Node, call: Call) -> None:

@@ -308,3 +308,31 @@ def test_a_subgraph_that_calls_itself_is_refused():
     m.output(y)
     with pytest.raises(RuntimeError, match="calls itself"):
         instance(m)
+
+
+# ---- packed weights
+
+
+def int8_convolution(batch):
+    """x -> CONV_2D -> y, twice through the same filter."""
+    m = Model()
+    numbers = {"scale": 0.1, "zero_point": 0}
+    x = m.input((batch, 4, 4, 2), "int8", name="x", signature=(-1, 4, 4, 2), **numbers)
+    w = m.constant(np.ones((2, 1, 1, 2), np.int8), **numbers)
+    b = m.constant(np.zeros(2, np.int32), scale=0.01, zero_point=0)
+    y, z = (m.tensor((batch, 4, 4, 2), "int8", **numbers) for _ in range(2))
+    m.op("CONV_2D", [x, w, b], [y], version=3, stride_w=1, stride_h=1)
+    m.op("CONV_2D", [y, w, b], [z], version=3, stride_w=1, stride_h=1)
+    m.output(z)
+    return m
+
+
+def test_a_filter_is_packed_once():
+    made = instance(int8_convolution(1))
+    planner = made.runtime.planner
+    assert planner.packings == 1
+    run(made, x=np.ones((1, 4, 4, 2)))
+    made.resize(0, (3, 4, 4, 2))
+    made.allocate()
+    made.runtime.clone().instance(0).allocate()
+    assert planner.packings == 1

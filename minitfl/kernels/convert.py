@@ -1,14 +1,23 @@
 """CAST, QUANTIZE, DEQUANTIZE: the same numbers in another type.
 
-CAST        y = x in y's type; floats to integers are cut off, and saturate
-QUANTIZE    y = zero + round(x / scale) for floats; between stored integers of other scales, rescaled
-DEQUANTIZE  y = scale * (x - zero); float16 as it is
+    CAST          y = x in y's type: floats lose their fraction and saturate, complex numbers their imaginary part
+    QUANTIZE      y = zero + round(x / scale) for floats; stored integers are rescaled
+    DEQUANTIZE    y = scale * (x - zero); float16 as it is
 
-x                        y                    kernel
-float32                  int4 int8 uint8 int16   quantize (per tensor or per channel)
-int8 uint8 int16 int32   int8 uint8 int16 int32  requantize; 8-bit inputs by a table
-int2 int4 int8 uint8 int16  float32              dequantize (per tensor or per channel)
-float16                  float32              convert
+                  x                             y                            kernel
+    CAST          floats, bfloat16, complex     integers                     cut_off
+                  any                           bool                         convert_to_bool
+                  any                           float16, bfloat16            to_float16, to_bfloat16
+                  all others                    all others                   convert
+                  float32                       int4 int2 uint4              cut_off
+    QUANTIZE      float32                       int4 uint4 int8 uint8 int16  quantize
+                  int8 uint8 int16 int32        int8 uint8 int16 int32       requantize; 8 bits to 8 bits: a table
+    DEQUANTIZE    int2 int4 uint4 int8 uint8    float32                      dequantize
+                  int16                         float32                      dequantize
+                  float16                       float32                      convert
+
+4- and 2-bit integers are cast from and to float32 alone. Scales are per tensor or per channel; per tensor alone where
+integers are rescaled, where int16 is dequantized, and where the output is int4 or uint4.
 """
 
 from dataclasses import replace
@@ -173,7 +182,7 @@ def quantize_(site):
     site.expect(y.scale > 0, f"scale {y.scale} of '{y.name}'")
     multiplier, shift = quantize_multiplier(x.scale / y.scale)
     numbers = (x.zero, multiplier, shift, y.zero, *stored_range(y.type))
-    if x.dtype.itemsize == 1:
+    if x.dtype.itemsize == 1 and y.dtype.itemsize == 1:
         table = np.empty(256, y.dtype)
         requantize.numpy(np.arange(256, dtype=np.uint8).view(x.dtype), *numbers, table)
         return Call(lookup, (x, table, y), (y,))

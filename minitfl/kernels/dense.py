@@ -37,6 +37,7 @@ from minitfl.kernels.hybrid import hybrid_matmul, quantize_rows
 from minitfl.op import Call, Kernel, Site, op
 
 BLOCK_NBYTES = 1 << 20  # of each of the temporaries: both operands in float64, the sums and what is made of them
+SMALL_NBYTES = 1 << 17  # more than all that depends on one side alone
 CLAMPS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 NARROW = ("int4", "int2")
 
@@ -115,7 +116,7 @@ def workspace(batch: int, units: int, depth: int) -> int:
     """Bytes that bound the temporaries of a kernel that goes through `rows`."""
     many_units = _fitting(units, 8 * depth)
     many_rows = min(_fitting(batch, 8 * depth), _fitting(batch, 32 * many_units))
-    return 8 * depth * (many_units + 2 * many_rows) + 40 * many_rows * many_units
+    return 8 * depth * (many_units + 2 * many_rows) + 40 * many_rows * many_units + SMALL_NBYTES
 
 
 # ---- while preparing

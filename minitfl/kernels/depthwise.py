@@ -25,7 +25,7 @@ from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, re
 from minitfl.kernels.hybrid import quantize_into, row_scales
 from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, numbers, workspace
 from minitfl.kernels.windows import fitted, placement, windows
-from minitfl.op import Call, Kernel, Site, op
+from minitfl.op import Call, Kernel, NotYet, Site, op
 
 LARGEST = 32767  # stride and dilation
 
@@ -155,5 +155,7 @@ def depthwise_conv_2d(site: Site) -> Call:
 
 def _prepared(site, w, w_zero, x_type):
     """(w, exact): a constant filter as the kernels want it."""
-    stored = contents(site, w)
-    return (w, False) if stored is None else (_floats(stored, w_zero, x_type), True)
+    try:
+        return site.packed(w, ("taps", w_zero, x_type), lambda stored: _floats(stored, w_zero, x_type)), True
+    except NotYet:
+        return w, False

@@ -17,7 +17,7 @@ import numpy as np
 
 from minitfl.errors import ModelError
 from minitfl.kernels.fixedpoint import exact_weights, power_of_two, quantize_multiplier
-from minitfl.kernels.lstm_float import lstm_basic_float, lstm_float, lstm_hybrid
+from minitfl.kernels.lstm_float import BLOCK_NBYTES, lstm_basic_float, lstm_float, lstm_hybrid
 from minitfl.kernels.lstm_int import lstm_basic_int, lstm_int
 from minitfl.op import Call, Kernel, op
 
@@ -75,7 +75,7 @@ def _full(site, x, sequence, time_axis, shape):
         stacks = {}
         for kind, names in _kinds(w).items():
             stored, gates, rows = _stacked(site, w, kind, names)
-            scales = np.repeat(np.float32([w[name].scale for name in names]), rows)
+            scales = np.repeat(np.array([w[name].scale for name in names], np.float32), rows)
             stacks[kind] = (*exact_weights(stored, 0, 255), gates, scales)
         others = {name: _real(site, t) for name, t in w.items() if not any(name in n for n in _kinds(w).values())}
         args = (tuple(others), stacks, bool(site.options.asymmetric_quantize_inputs), activation, *clips)
@@ -89,7 +89,8 @@ def _call(cell, args, x, h, c, run, y, weights):
     """The cell's call. What comes batch by batch is turned, so that the cell sees time first."""
     time_axis, out = run
     kernel = cell if time_axis == 0 else BATCH_MAJOR[cell]
-    return Call(kernel, (*args, x, h, c, out, *weights), (y,), mutates=(h, c))
+    workspace = 4 * BLOCK_NBYTES + 128 * (x.shape[1] * (h.shape[1] + c.shape[1] + x.shape[2]))
+    return Call(kernel, (*args, x, h, c, out, *weights), (y,), mutates=(h, c), workspace=workspace)
 
 
 def _batch_major(cell, leading):

@@ -63,8 +63,10 @@ def lstm_hybrid(names, stacks, asymmetric, activation, cell_clip, proj_clip, x, 
 
 def stacked_product(x, floats, bounds):
     """x @ floats.T, exactly: floats and bounds as exact_weights gives them, x whole numbers of the same type."""
-    totals = [x[:, a:b] @ floats[:, a:b].T for a, b in pairwise(bounds)]
-    return totals[0] if len(totals) == 1 else sum(total.astype(np.float64) for total in totals)
+    total = x[:, : bounds[1]] @ floats[:, : bounds[1]].T
+    for a, b in pairwise(bounds[1:]):
+        total = total.astype(np.float64) + x[:, a:b] @ floats[:, a:b].T
+    return total
 
 
 def parts(total, count):

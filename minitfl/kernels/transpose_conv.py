@@ -25,7 +25,7 @@ from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, re
 from minitfl.kernels.hybrid import quantize_into, row_scales
 from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, integer_bias, numbers, workspace
 from minitfl.kernels.windows import BLOCK, window
-from minitfl.op import Call, Kernel, Site, op
+from minitfl.op import Call, Kernel, NotYet, Site, op
 
 MOST_STRIDE = 32767
 
@@ -172,5 +172,8 @@ def transpose_conv(site: Site) -> Call:
 
 def _prepared(site, w, w_zero, x_type):
     """(w, exact): a constant filter as the kernels want it."""
-    stored = contents(site, w)
-    return (w, False) if stored is None else (exact_weights(stored, w_zero, MAGNITUDE[x_type], 1)[0], True)
+    most = MAGNITUDE[x_type]
+    try:
+        return site.packed(w, ("whole", w_zero, most), lambda stored: exact_weights(stored, w_zero, most, 1)[0]), True
+    except NotYet:
+        return w, False

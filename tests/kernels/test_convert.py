@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minitfl.build import Model
-from tests.cases import array, check, differential, ours, quantization, scales, shapes
+from tests.cases import OursFailed, array, check, differential, ours, quantization, scales, shapes
 
 CASTS = ("float32", "int8", "uint8", "int16", "int32", "int64", "bool", "float16", "float64")
 
@@ -83,6 +83,98 @@ def test_cast(official, source, target):
         check(model("CAST", shape, source, target), [x])
 
     run()
+
+
+SPECIAL = [0.0, -0.0, 1.5, -1.5, 2.5, 100.7, -3.9, 300, -300, 70000.5, -70000, 3e9, -3e9, 5e18, 1e19, -1e19, 1e30]
+SPECIAL += [np.nan, np.inf, -np.inf, 65519.99999, 65520, 2049.0000001, 1.00048828125001, 1e-8, 1e-45, 7.9, -8.9]
+ALL = (*CASTS, "uint16", "uint32", "complex64", "bfloat16", "int4")
+
+
+def special(type):
+    """Values at the ends of types, and floats that come out otherwise when they are rounded once."""
+    if type == "int4":
+        return np.arange(-8, 8).astype(np.int8)
+    if type == "bool":
+        return np.array([True, False])
+    if type == "bfloat16":
+        import ml_dtypes
+
+        with np.errstate(all="ignore"):
+            return np.array(SPECIAL).astype(ml_dtypes.bfloat16)
+    if type == "complex64":
+        with np.errstate(all="ignore"):
+            return np.concatenate([np.array(SPECIAL, type), np.array(SPECIAL, type) + 3j])
+    if type.startswith("float"):
+        with np.errstate(all="ignore"):
+            return np.array(SPECIAL).astype(type)
+    i = np.iinfo(type)
+    return np.array([0, 1, 2, 100, i.max, i.min, i.max - 1, i.max // 2, i.max // 3, min(2049, i.max)], type)
+
+
+@pytest.mark.parametrize("source", ALL)
+@pytest.mark.parametrize("target", (*ALL, "uint4", "uint64", "string", "complex128"))
+def test_cast_of_special_values(official, source, target):
+    x = special(source)
+    m = Model()
+    a, b, c = m.input(x.shape, source), m.tensor((), target), m.tensor((), "float32")
+    m.op("CAST", [a], [b])
+    if target == "bfloat16":  # the official API can't show it
+        m.op("CAST", [b], [c])
+    m.output(c if target == "bfloat16" else b)
+    outcome = check(m.content(), [x], must_run=False)
+    runs = source == "float32" if target in ("int4", "uint4") else target in ALL
+    runs = target == "float32" if source == "int4" else runs
+    assert outcome == ("equal" if runs else "error at invoke")
+
+
+def test_cast_of_many_values(official):
+    """Blocks that hold what saturates, and others that don't."""
+    x = np.linspace(-300, 300, 100_000).astype(np.float32)
+    for target in ("int8", "uint8", "int32", "float16", "bool"):
+        check(model("CAST", x.shape, "float32", target), [x])
+
+
+@pytest.mark.parametrize("target", ("int8", "uint8", "int16", "int4", "uint4"))
+def test_quantize_values_beyond_int32(official, target):
+    x = np.float32([np.nan, np.inf, -np.inf, 1e30, -1e30, 2**31, -(2**31), 2**31 - 128, 1e-45, 0.49999997, -0.49999997])
+    for zero in (0, 5) if target.startswith("u") else (-5, 0, 5):
+        for scale in (1.0, 0.5, 1e-30):
+            numbers = {"scale": scale, "zero_point": zero}
+            for part in (x, x[3:], x[8:]):
+                check(model("QUANTIZE", part.shape, "float32", target, y_numbers=numbers, version=2), [part])
+
+
+@pytest.mark.parametrize("target", ("int4", "uint4"))
+def test_quantize_to_four_bits(official, target):
+    @differential()
+    @given(st.data())
+    def run(data):
+        shape = data.draw(shapes(1, 4, 5))
+        numbers = data.draw(quantization(target))
+        x = array(data.draw, "float32", shape)
+        if data.draw(st.booleans()):  # ties
+            x = (np.round(x * 8) / 2 * np.float32(numbers["scale"])).astype(np.float32)
+        check(model("QUANTIZE", shape, "float32", target, y_numbers=numbers, version=2), [x])
+
+    run()
+
+
+@pytest.mark.parametrize("type", ("int2", "int4", "uint4", "int8", "uint8", "float16"))
+def test_dequantize_constants(official, type):
+    low, high = {"int2": (-2, 1), "uint4": (0, 15), "uint8": (0, 255)}.get(type, (-8, 7))
+    x = np.arange(12).reshape(3, 4) % (high - low + 1) + low
+    for numbers in (
+        {"scale": 0.37, "zero_point": 1},
+        {"scale": [0.1, 0.2, 0.3], "zero_point": [0, 1, -1 if low else 1], "axis": 0},
+        {"scale": [0.1, 0.2, 0.3, 17.0], "zero_point": [1, 1, 0, 1], "axis": 1},
+    ):
+        m = Model()
+        stored = np.float16 if type == "float16" else np.uint8 if type.startswith("u") else np.int8
+        c = m.constant(x.astype(stored), type=type, **({} if type == "float16" else numbers))
+        y = m.tensor((), "float16" if type == "float16" else "float32")
+        m.op("DEQUANTIZE", [c], [y], version=3)
+        m.output(y)
+        check(m.content(), [])
 
 
 @pytest.mark.parametrize("target", ("int8", "uint8", "int16"))
@@ -172,7 +264,69 @@ def test_dequantize_float16(official):
             model("QUANTIZE", (2,), "int16", "int16", {"scale": 1.0, "zero_point": 3}, {"scale": 1.0, "zero_point": 0}),
             np.int16([1, 2]),
         ),
+        (model("DEQUANTIZE", (2,), "int16", "float32", {"scale": 1.0, "zero_point": 1}), np.int16([1, 2])),
     ],
 )
 def test_refused(official, content, x):
     assert check(content, [x], must_run=False) == "error at allocate"
+
+
+CHANNELS = {"scale": [0.5, 1.0], "zero_point": [1, 0], "axis": 0}
+
+
+@pytest.mark.parametrize(
+    "op, source, target, x_numbers, y_numbers",
+    [
+        ("DEQUANTIZE", "int16", "float32", CHANNELS, None),
+        ("DEQUANTIZE", "float16", "float32", CHANNELS, None),
+        ("QUANTIZE", "float32", "int4", None, CHANNELS),
+        ("QUANTIZE", "float32", "uint4", None, CHANNELS),
+    ],
+)
+def test_channels_refused(official, op, source, target, x_numbers, y_numbers):
+    content = model(op, (2,), source, target, x_numbers, y_numbers)
+    assert check(content, [np.ones(2, source)], must_run=False) == "error at invoke"
+
+
+QUANTIZED = (
+    "float32",
+    "int8",
+    "uint8",
+    "int16",
+    "int32",
+    "int64",
+    "uint16",
+    "uint32",
+    "float16",
+    "bool",
+    "int4",
+    "uint4",
+)
+
+
+@pytest.mark.parametrize("source", (*(type for type in QUANTIZED if type != "uint4"), "float64", "string"))
+@pytest.mark.parametrize("target", (*QUANTIZED, "int2"))
+def test_what_can_be_quantized(official, source, target):
+    numbers = {"scale": 0.5, "zero_point": 0}
+    x = np.full(3, b"a", object) if source == "string" else np.ones(3, "int8" if source == "int4" else source)
+    check(model("QUANTIZE", (3,), source, target, numbers, numbers), [x], must_run=False)
+
+
+@pytest.mark.parametrize("op, source, target", [("DEQUANTIZE", "int8", "float32"), ("QUANTIZE", "float32", "int8")])
+def test_channels_that_a_resize_leaves_without_scales(op, source, target):
+    """Officially they are read beyond the end."""
+    numbers = {"scale": [0.5, 1.0], "zero_point": [0, 0], "axis": 0}
+    m = Model()
+    x = m.input((2,), source, **(numbers if source == "int8" else {}))
+    y = m.tensor((2,), target, **(numbers if target == "int8" else {}))
+    m.op(op, [x], [y])
+    m.output(y)
+    with pytest.raises(OursFailed, match="2 scales along axis 0"):
+        ours(m.content(), [np.ones(3, source)])
+
+
+@pytest.mark.parametrize("source, target", [("int8", "int16"), ("int32", "int8")])
+def test_integers_are_not_rescaled_without_scales(source, target):
+    """Officially a missing scale counts as 0, and so does everything else."""
+    with pytest.raises(OursFailed, match="quantization"):
+        ours(model("QUANTIZE", (2,), source, target, None, {"scale": 0.5, "zero_point": 0}), [np.ones(2, source)])

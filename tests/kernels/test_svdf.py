@@ -121,7 +121,9 @@ def test_ranks_lie_side_by_side():
 
 
 def test_an_int8_state():
-    """The official kernel takes state and w_time for int16 and may die. (5 - 1) * 3 = 12, times 0.5 is 6; + 1 is stored; 6 * 10 * 0.25 = 15; - 2."""
+    """The official kernel takes state and w_time for int16 and may die.
+
+    (5 - 1) * 3 = 12, times 0.5 is 6; + 1 is stored; 6 * 10 * 0.25 = 15; - 2."""
     content = model(
         ("int8", (1, 1), numbers(0.5, 1)),
         (np.int8([[3]]), numbers(0.5)),
