@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,8 @@ class Frame:
         block = aligned(plan.arena_nbytes) if block is None else block
         self.arrays: list[np.ndarray | None] = [self._array(i, t, block) for i, t in enumerate(plan.tensors)]
         self._bound: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._late: dict[int, LateCall] = {}  # by node
+        self._callables: dict[int, CallableSubgraph] = {}
         for step in plan.steps:
             self._bound.append(self._bind(step, block))
 
@@ -153,17 +155,49 @@ class Frame:
     # ---- while running
 
     def _run_late(self, step: Step) -> None:
-        """Prepares the node with the contents at hand, gives its outputs memory, and runs it."""
-        call = self._prepare_late(step)
+        """Runs the node as in the run before if it works on the same arrays, else prepares it anew."""
+        late = self._late.get(step.node.index)
+        if late is None or any(self.arrays[i] is not array for i, array in late.arrays):
+            late = self._bind_late(step)
+        late.kernel(*late.args)
+
+    def _bind_late(self, step: Step) -> LateCall:
+        """Prepares the node with the contents at hand and gives its outputs memory."""
+        self._late.pop(step.node.index, None)
+        asked: list[Any] = []
+        call = self._prepare_late(step, asked)
         for t in call.outputs:
             if self.plan.tensors[t.index].shape is None or self.arrays[t.index] is None:
-                self.arrays[t.index] = _empty(t)
+                self.arrays[t.index] = self._late_memory(t)
         args = tuple(self._bind_arg(a, None) for a in call.args)
-        call.kernel.numpy(*args)
+        touched = tuple((i, self.arrays[i]) for i in (*step.node.inputs, *step.node.outputs) if i >= 0)
+        late = LateCall(call.kernel.numpy, args, touched)
+        if not asked:
+            self._late[step.node.index] = late
+        return late
 
-    def _prepare_late(self, step: Step) -> Call:
+    def _late_memory(self, t: Tensor) -> np.ndarray:
+        """That of the run before, if the shape is the same, so that what comes after need not be prepared again."""
+        old = self.arrays[t.index]
+        return old if old is not None and old.shape == t.shape and old.flags.writeable else _empty(t)
+
+    def _prepare_late(self, step: Step, asked: list[Any]) -> Call:
+        """`asked` takes up what the preparation reads that may be another in the next run."""
+
+        def value(t: Tensor) -> np.ndarray:
+            if t.data is None and t.index not in self.plan.folded:
+                asked.append(t)
+            return self._value(t)
+
+        def state() -> State:
+            asked.append(self.runtime.state)
+            return self.runtime.state
+
+        def packed(t: Tensor, layout: Hashable, make: Callable[[np.ndarray], Any]) -> Any:
+            return make(value(t)) if t.data is None else self.runtime.planner.packed(t, layout, make)
+
         count = len(self.runtime.graph.subgraphs)
-        lookup = Lookup(self._tensors, self._value, lambda: self.runtime.state, self._subgraph, count, self._packed)
+        lookup = Lookup(self._tensors, value, state, self._subgraph, count, packed)
         node = step.node
         outputs = tuple(None if i < 0 else self.plan.tensors[i] for i in node.outputs)
         try:
@@ -189,11 +223,19 @@ class Frame:
             raise ModelError(f"Input tensor {t.index} lacks data")
         return array.reshape(t.known_shape)
 
-    def _packed(self, t: Tensor, layout: Hashable, make: Callable[[np.ndarray], Any]) -> Any:
-        return make(self._value(t)) if t.data is None else self.runtime.planner.packed(t, layout, make)
-
     def _subgraph(self, i: int) -> PlannedSubgraph:
-        return CallableSubgraph(self.runtime, i, (self.plan.subgraph.index,))
+        if i not in self._callables:
+            self._callables[i] = CallableSubgraph(self.runtime, i, (self.plan.subgraph.index,))
+        return self._callables[i]
+
+
+@dataclass(frozen=True, eq=False)
+class LateCall:
+    """A late node's call; it holds as long as the tensors have these arrays."""
+
+    kernel: Callable[..., None]
+    args: tuple[Any, ...]
+    arrays: tuple[tuple[int, np.ndarray | None], ...]
 
 
 class BoundStep:

@@ -1,4 +1,4 @@
-"""The bytes of a .tflite file -> a Graph. The only user of `minitfl.schema`'s reader outside the schema.
+"""The bytes of a .tflite file -> a Graph. With `contents`, the only user of `minitfl.schema`'s reader of models.
 
 What the official constructor refuses is refused here, as a ValueError with its words; what it only finds while
 allocating becomes the `defect` of a subgraph.
@@ -7,24 +7,21 @@ allocating becomes the `defect` of a subgraph.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from minitfl.contents import Contents, sparsity_of
 from minitfl.errors import ModelError, UnsupportedError, as_value_error
-from minitfl.graph import BITS, OBJECTS, STORED, Graph, Node, Quantization, Signature, Subgraph, Tensor
-from minitfl.kernels.sparse import densify
+from minitfl.graph import STORED, Graph, Node, Quantization, Signature, Subgraph, Tensor
 from minitfl.op import find
 from minitfl.schema import enums
 from minitfl.schema.options import OP_OPTIONS
 from minitfl.schema.reader import (
     SchemaError,
     Table,
-    buffer_bytes,
-    custom_option_bytes,
     default_options,
     read_model,
     verify,
@@ -58,7 +55,7 @@ def _graph(model: Table) -> Graph:
     if not model.subgraphs:
         raise ModelError("No subgraph in the model.\n")
     operators = [_operator(code) for code in model.operator_codes]
-    contents = _Contents(model)
+    contents = Contents(model)
     subgraphs = tuple(_subgraph(i, s, operators, contents) for i, s in enumerate(model.subgraphs))
     return Graph(
         subgraphs=subgraphs,
@@ -96,7 +93,7 @@ def _operator(code: Table) -> tuple[str, int, bool]:
     return name, code.version, False
 
 
-def _node(i: int, operator: Table, operators: Sequence[tuple[str, int, bool]], contents: _Contents) -> Node:
+def _node(i: int, operator: Table, operators: Sequence[tuple[str, int, bool]], contents: Contents) -> Node:
     if not 0 <= operator.opcode_index < len(operators):
         raise ModelError(f"Missing registration for opcode_index {operator.opcode_index}")
     name, version, custom = operators[operator.opcode_index]
@@ -129,7 +126,7 @@ def _indices(vector: Any) -> tuple[int, ...]:
 # ---- subgraphs
 
 
-def _subgraph(index: int, table: Table, operators: Sequence[tuple[str, int, bool]], contents: _Contents) -> Subgraph:
+def _subgraph(index: int, table: Table, operators: Sequence[tuple[str, int, bool]], contents: Contents) -> Subgraph:
     tensors = tuple(_tensor(i, t, contents) for i, t in enumerate(table.tensors))
     tensors = tuple(_blockwise(t, source, tensors) for t, source in zip(tensors, table.tensors, strict=True))
     made = Subgraph(
@@ -200,7 +197,7 @@ def _signature(table: Table, subgraphs: int) -> Signature:
 # ---- tensors
 
 
-def _tensor(i: int, table: Table, contents: _Contents) -> Tensor:
+def _tensor(i: int, table: Table, contents: Contents) -> Tensor:
     try:
         kind = enums.TensorType(table.type).name.lower()
     except ValueError:
@@ -212,7 +209,7 @@ def _tensor(i: int, table: Table, contents: _Contents) -> Tensor:
         )
     if table.external_buffer:
         raise UnsupportedError(f"Tensor {i} keeps its data in external buffer {table.external_buffer}")
-    sparsity = _sparsity(table.sparsity)
+    sparsity = sparsity_of(table.sparsity)
     data = contents.constant(i, table, kind, shape, sparsity)
     if data is not None and table.is_variable:
         raise ModelError(f"Tensor {i} is a variable tensor with buffer. It's not supported now.\n")
@@ -261,6 +258,9 @@ def _blockwise(tensor: Tensor, table: Table, tensors: Sequence[Tensor]) -> Tenso
     if stored is None or details is None or details._name == "CustomQuantization":
         return tensor
 
+    if details._name == "BlockwiseQuantization" and len(details.block_shape):
+        raise UnsupportedError(f"Tensor {tensor.index} is quantized in blocks of shape {list(details.block_shape)}")
+
     def contents(index: int) -> np.ndarray | None:
         if index == -1:
             return None
@@ -282,146 +282,3 @@ def _blockwise(tensor: Tensor, table: Table, tensors: Sequence[Tensor]) -> Tenso
         block_size=int(details.block_size),
     )
     return replace(tensor, quantization=quantization)
-
-
-def _sparsity(table: Table | None) -> dict[str, Any]:
-    """The sparsity parameters in the form in which the official API shows them."""
-    if table is None:
-        return {}
-    if not table.has("traversal_order") or not table.has("dim_metadata"):
-        raise ModelError("sparsity parameters without a traversal order or dimension metadata")
-    found: dict[str, Any] = {"traversal_order": np.array(table.traversal_order, np.int32)}
-    if len(table.block_map):
-        found["block_map"] = np.array(table.block_map, np.int32)
-    dimensions = []
-    for dimension in table.dim_metadata:
-        if dimension.format == enums.DimensionType.DENSE:
-            dimensions.append({"format": 0, "dense_size": int(dimension.dense_size)})
-            continue
-        if dimension.array_segments is None or dimension.array_indices is None:
-            raise ModelError("a sparse dimension without segments or indices")
-        dimensions.append(
-            {
-                "format": 1,
-                "array_segments": np.array(dimension.array_segments.values, np.int32),
-                "array_indices": np.array(dimension.array_indices.values, np.int32),
-            }
-        )
-    found["dim_metadata"] = dimensions
-    return found
-
-
-class _Contents:
-    """The buffers of a model; each constant's bytes are decoded once for all tensors that show them alike."""
-
-    def __init__(self, model: Table):
-        self._model = model
-        self._buffers = model.buffers
-        self._arrays: dict[tuple[int, str, tuple[int, ...]], np.ndarray] = {}
-
-    def metadata(self, buffer: int) -> np.ndarray:
-        if not 0 <= buffer < len(self._buffers):
-            raise ModelError(f"metadata names buffer {buffer} of {len(self._buffers)}")
-        return self._bytes(buffer)
-
-    def custom_options(self, operator: Table) -> bytes:
-        return custom_option_bytes(self._model, operator).tobytes()
-
-    def constant(
-        self, i: int, table: Table, kind: str, shape: tuple[int, ...], sparsity: dict[str, Any]
-    ) -> np.ndarray | None:
-        """The unpacked contents of tensor i; None if its buffer is empty."""
-        if table.buffer == 0:  # by convention: no data
-            return None
-        if not 0 <= table.buffer < len(self._buffers):
-            raise ModelError(
-                f"Tensor {i} specifies out of range buffer {table.buffer} (only {len(self._buffers)} buffers)."
-            )
-        key = (table.buffer, kind, shape)
-        if key in self._arrays and not sparsity:
-            return self._arrays[key]
-        raw = self._bytes(table.buffer)
-        stored = raw.size or self._buffers[table.buffer].has("data")
-        if not stored or kind in ("resource", "variant"):
-            return None
-        try:
-            if sparsity:
-                return densify(decode(raw, kind, None), shape, sparsity)
-            array = decode(raw, kind, shape)
-        except ModelError as error:
-            raise ModelError(f"{error}\nTensor {i} is invalidly specified in schema.") from None
-        self._arrays[key] = array
-        return array
-
-    def compressed(self, table: Table, kind: str) -> np.ndarray:
-        """The values of a sparse constant as they are stored."""
-        return decode(self._bytes(table.buffer), kind, None)
-
-    def _bytes(self, buffer: int) -> np.ndarray:
-        try:
-            return buffer_bytes(self._model, self._buffers[buffer])
-        except SchemaError as error:
-            raise ModelError(f"Constant buffer {buffer} specified an out of range offset.\n{error}") from error
-
-
-def decode(raw: np.ndarray, kind: str, shape: tuple[int, ...] | None) -> np.ndarray:
-    """The array that little-endian bytes (uint8) hold: a view where that is possible. shape None: all of them."""
-    if kind in OBJECTS:
-        return _strings(raw, shape)
-    dtype = STORED[kind]
-    if kind in BITS:
-        return _unpack(raw, kind, shape)
-    count = raw.size // dtype.itemsize if shape is None else math.prod(shape)
-    required = count * dtype.itemsize
-    if required > raw.size:
-        raise ModelError(
-            f"required_bytes <= bytes was not true: {required} bytes for {kind} {shape}, {raw.size} stored."
-        )
-    used = raw[:required]
-    if kind == "bool":
-        array = used != 0
-    elif used.ctypes.data % dtype.alignment == 0 and (sys.byteorder == "little" or dtype.itemsize == 1):
-        array = used.view(dtype)
-    else:
-        array = np.frombuffer(used.tobytes(), dtype.newbyteorder("<")).astype(dtype)
-    array = array.reshape((count,) if shape is None else shape)
-    array.flags.writeable = False
-    return array
-
-
-def _unpack(raw: np.ndarray, kind: str, shape: tuple[int, ...] | None) -> np.ndarray:
-    """4- and 2-bit integers, the first of each byte in its lowest bits, one to a byte."""
-    bits = BITS[kind]
-    per_byte = 8 // bits
-    count = raw.size * per_byte if shape is None else math.prod(shape)
-    if -(-count // per_byte) > raw.size:
-        raise ModelError(f"required_bytes <= bytes was not true: {count} values of {kind}, {raw.size} bytes stored.")
-    used = raw[: -(-count // per_byte)]
-    spread = np.stack([(used >> (bits * n)) & ((1 << bits) - 1) for n in range(per_byte)], axis=-1).reshape(-1)[:count]
-    if kind.startswith("int"):
-        sign = 1 << (bits - 1)
-        spread = (spread.astype(np.int8) ^ sign) - sign
-    array = spread.astype(STORED[kind]).reshape((count,) if shape is None else shape)
-    array.flags.writeable = False
-    return array
-
-
-def _strings(raw: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:
-    """A count, count + 1 offsets from the start of the buffer, then the characters; all int32."""
-    data = raw.tobytes()
-    if len(data) < 4:
-        raise ModelError(f"a string buffer of {len(data)} bytes")
-    count = int.from_bytes(data[:4], "little", signed=True)
-    if count < 0 or 4 * (count + 2) > len(data):
-        raise ModelError(f"a string buffer of {len(data)} bytes can't hold {count} strings")
-    ends = np.frombuffer(data, "<i4", count + 1, 4).astype(np.int64)
-    if shape is not None and math.prod(shape) != count:
-        raise ModelError(f"a string buffer holds {count} strings where the shape {shape} asks for {math.prod(shape)}")
-    if np.any(np.diff(ends) < 0) or ends[0] < 4 * (count + 2) or ends[-1] > len(data):
-        raise ModelError(f"string offsets {ends[:8]} leave their buffer of {len(data)} bytes")
-    array = np.empty(count, object)
-    for n in range(count):
-        array[n] = data[ends[n] : ends[n + 1]]
-    array = array.reshape((count,) if shape is None else shape)
-    array.flags.writeable = False
-    return array

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from minitfl.build import Model
+from minitfl.contents import decode
 from minitfl.errors import ModelError
 from minitfl.kernels.sparse import densify
-from minitfl.load import decode, load_model
+from minitfl.load import load_model
 from tests.cases import shared_models
 
 

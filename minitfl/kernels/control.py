@@ -35,10 +35,15 @@ def while_loop(condition, body, condition_memory, body_memory, *arrays):
 
 @Kernel
 def call_once(state, subgraph):
-    """The subgraph is marked before it runs, so that it can't call itself."""
-    if subgraph.index not in state.once:
-        state.once.add(subgraph.index)
+    """The subgraph is marked before it runs, so that it can't call itself; what fails is run again the next time."""
+    if subgraph.index in state.once:
+        return
+    state.once.add(subgraph.index)
+    try:
         subgraph()
+    except BaseException:
+        state.once.discard(subgraph.index)
+        raise
 
 
 # ---- preparations
@@ -54,7 +59,7 @@ def if_(site):
     branches = [_subgraph(site, name) for name in ("then_subgraph_index", "else_subgraph_index")]
     for branch in branches:
         _match(site, branch.inputs, inputs, "inputs", branch.index)
-        _match(site, branch.outputs, site.outputs, "outputs", branch.index)
+        _match(site, branch.outputs, _node_outputs(site), "outputs", branch.index)
     plans = [branch.plan(tuple(t.known_shape for t in inputs)) for branch in branches]
     shapes = plans[0].output_shapes
     if None not in shapes and shapes == plans[1].output_shapes:
@@ -74,16 +79,21 @@ def while_(site):
     _match(site, condition.inputs, inputs, "inputs", condition.index)
     _match(site, body.inputs, inputs, "inputs", body.index)
     _match(site, body.outputs, inputs, "outputs", body.index)
+    site.expect(condition.index != body.index, f"subgraph {body.index} is both the condition and the body")
     verdict = condition.outputs
     site.expect(len(verdict) == 1 and verdict[0].type == "bool", f"subgraph {condition.index} does not give one bool")
     shapes = tuple(t.known_shape for t in inputs)
     plans = [condition.plan(shapes), body.plan(shapes)]
+    site.expect(
+        plans[0].output_shapes[0] in ((), (1,), None),
+        f"subgraph {condition.index} gives bools of shape {plans[0].output_shapes[0]}, not one",
+    )
     if plans[1].output_shapes == shapes:
         outputs = _outputs(site, shapes)
         memory = tuple(Scratch((plan.arena_nbytes,), "uint8") for plan in plans)
         return Call(while_loop, (condition, body, *memory, *inputs, *outputs), outputs)
     values = [site.value(t).copy() for t in inputs]
-    while condition.call(*values)[0].reshape(-1)[0]:
+    while _verdict(site, condition, values):
         values = [value.copy() for value in body.call(*values)]
     return _results(site, values)
 
@@ -95,7 +105,18 @@ def call_once_(site):
     site.expect(
         not subgraph.inputs and not subgraph.outputs, f"subgraph {subgraph.index} takes inputs or gives outputs"
     )
+    site.expect(not subgraph.is_caller, f"subgraph {subgraph.index} calls itself")
     return Call(call_once, (STATE, subgraph), ())
+
+
+def _verdict(site, condition, values):
+    flag = condition.call(*values)[0]
+    site.expect(flag.shape in ((), (1,)), f"subgraph {condition.index} gives bools of shape {flag.shape}, not one")
+    return flag.reshape(-1)[0]
+
+
+def _node_outputs(site):
+    return tuple(site.output(i) for i in range(len(site.outputs)))
 
 
 def _subgraph(site, option):

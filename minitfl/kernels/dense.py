@@ -129,6 +129,8 @@ def fully_connected(site: Site) -> Call:
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
     if site.enum("weights_format", "FullyConnectedOptionsWeightsFormat") != "DEFAULT":
         site.unsupported("weights in the shuffled 4x16 format are not supported")
+    if len(site.options.quant_spec):
+        site.unsupported("a quantization specification is not supported")
     site.arity((2, 3), 1)
     _check_types(site, x, w, bias, y)
     hybrid = x.type == "float32" != w.type

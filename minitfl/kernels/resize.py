@@ -173,8 +173,7 @@ def _mixed_int(size: int, out_size: int, corners: bool, centers: bool, wide: typ
     place = np.arange(out_size, dtype=np.int64) * scale
     if centers:
         place += scale // 2 - ONE // 2
-    place = np.minimum(place, ONE * size - 1)  # the rounded scale may lead past the end
-    lower = np.clip(place >> FRACTION, 0, size - 1)
+    lower = np.clip(place >> FRACTION, 0, size - 1)  # the rounded scale may lead past the end
     upper = np.minimum((place + ONE - 1) >> FRACTION, size - 1)
     return lower, upper, (place - ONE * lower).astype(wide)
 

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitfl.kernels.fixedpoint import INT32_MAX, exact_weights, quantize_multiplier, requantize
+from minitfl.kernels.fixedpoint import (
+    INT32_MAX,
+    exact_weights,
+    quantize_multiplier,
+    requantize,
+    round_away,
+    round_away_finite,
+)
 from tests.cases import differential
 
 
@@ -44,6 +51,17 @@ def test_multipliers_by_hand():
     assert quantize_multiplier(3 * 2.0**-33) == (3 << 29, -31)
     assert quantize_multiplier(2.0**-33) == (0, 0)
     assert quantize_multiplier(2.0**31) == (INT32_MAX, 30)
+
+
+@pytest.mark.parametrize("rounding", (round_away, round_away_finite))
+@pytest.mark.parametrize("type", (np.float32, np.float64))
+def test_rounding_by_hand(rounding, type):
+    """Halves go away from zero; adding 0.5 would take the number just below 0.5 up to 1."""
+    below = np.nextafter(type(0.5), type(0))
+    x = np.array([0.5, 1.5, 2.5, below, 0.49, 7, 2.0**22 + 0.5], type)
+    wanted = [1, 2, 3, 0, 0, 7, 2**22 + 1]
+    assert rounding(x.copy()).tolist() == wanted
+    assert rounding(-x).tolist() == [-n for n in wanted]
 
 
 @pytest.mark.parametrize("rule", ("once", "twice", "wide"))
