@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from minitfl.executable import NoData, Runtime
+from minitfl.executable import NoData
 from minitfl.graph import Graph, Node, Subgraph, Tensor
+from minitfl.runtime import Runtime
 from minitfl.source import Source
 from minitfl.turn import Turn
 from minitfl.values import accept, integer, scalar_type, shown

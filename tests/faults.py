@@ -90,14 +90,14 @@ FAULTS = [
     ),
     Fault(
         "variables keep their contents over a resize",
-        "executable.py",
+        "runtime.py",
         "            self.variables.clear()\n",
         "",
         "test_executable.py::test_a_resize_resets_variables",
     ),
     Fault(
         "a clone shares its state",
-        "executable.py",
+        "runtime.py",
         "        if state:\n            twin.set_state(self.get_state())",
         "        twin.state = self.state\n        if state:\n            twin.set_state(self.get_state())",
         "test_executable.py::test_a_clone_starts_afresh",

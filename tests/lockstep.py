@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minitfl.executable import Runtime
 from minitfl.load import load_model
+from minitfl.runtime import Runtime
 from tests.bounds import float_bound
 from tests.cases import compare
 

@@ -5,8 +5,9 @@ import pytest
 
 from minitfl.build import Model
 from minitfl.errors import ModelError
-from minitfl.executable import NoData, Runtime
+from minitfl.executable import NoData
 from minitfl.load import load_model
+from minitfl.runtime import Runtime
 from tests.cases import shared_model
 from tests.test_arena import overlapping
 

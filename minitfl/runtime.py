@@ -1,0 +1,218 @@
+"""What one interpreter owns.
+
+Runtime    plans, state, and an Instance for each subgraph it has used
+Instance   one subgraph with its pending input shapes, its variables and, once allocated, its Frame
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from minitfl.errors import ModelError, ModelRuntimeError
+from minitfl.executable import BoundStep, Frame, NoData, reset_variable
+from minitfl.graph import Graph, Tensor
+from minitfl.op import Preparation
+from minitfl.planning import MemoryPlan, Planner, Shape
+from minitfl.state import State
+
+MOST_DEPTH = 64  # of subgraphs that call each other
+
+
+class Instance:
+    """One subgraph of an interpreter: its input shapes, its memory, its variables."""
+
+    def __init__(self, runtime: Runtime, index: int):
+        self.runtime = runtime
+        self.subgraph = runtime.graph.subgraphs[index]
+        self.shapes: dict[int, Shape] = {}  # of tensors that were resized
+        self.variables: dict[int, np.ndarray] = {}
+        self.frame: Frame | None = None
+        self.ready = False
+
+    def resize(self, index: int, shape: Shape) -> None:
+        """A new shape for a tensor, from the next allocate() on. The same shape changes nothing."""
+        shape = tuple(int(n) for n in shape)
+        if shape == self.shape(index):
+            return
+        self.shapes[index] = shape
+        self.ready = False
+
+    def allocate(self) -> None:
+        if self.ready:
+            return
+        plan = self.runtime.planner.plan(self.subgraph.index, self.shapes)
+        if self.frame is None or self.frame.plan is not plan:
+            old, self.frame = self.frame, None
+            self.variables.clear()
+            frame = Frame(plan, self.runtime, variables=self.variables)
+            if old is not None:
+                _keep_inputs(old, frame)
+            self.frame = frame
+        self.ready = True
+
+    def invoke(self) -> None:
+        if not self.ready or self.frame is None:
+            raise ModelRuntimeError("Invoke called on model that is not ready.")
+        self.frame.run()
+
+    def steps(self) -> Iterator[BoundStep]:
+        """invoke(), one step at a time."""
+        if not self.ready or self.frame is None:
+            raise ModelRuntimeError("Invoke called on model that is not ready.")
+        return self.frame.steps()
+
+    def shape(self, index: int) -> Shape:
+        """The shape of a tensor as it is now; the file's while it is not known."""
+        if index in self.shapes:
+            return self.shapes[index]
+        if self.frame is not None and self.ready:
+            array = self.frame.arrays[index]
+            if array is not None:
+                return array.shape
+            planned = self.frame.plan.tensors[index].shape
+            if planned is not None:
+                return planned
+        return self.subgraph.tensors[index].shape or ()
+
+    def tensor(self, index: int) -> Tensor:
+        """The tensor as the file has it, but of the type that its node decided: some override the file's."""
+        t = self.subgraph.tensors[index]
+        if self.frame is None or not self.ready or self.frame.plan.tensors[index].type == t.type:
+            return t
+        return replace(t, type=self.frame.plan.tensors[index].type)
+
+    def array(self, index: int) -> np.ndarray:
+        """The live array, sharing memory. NoData where there is none."""
+        t = self.subgraph.tensors[index]
+        if t.data is not None:
+            return t.data
+        if self.frame is None or not self.ready:
+            raise NoData("unallocated")
+        return self.frame.array(index)
+
+    def put(self, index: int, value: np.ndarray) -> None:
+        """Copies contents in; dtype and shape are the tensor's."""
+        self.array(index)[...] = value
+
+    def reset_variables(self) -> None:
+        for i, array in self.variables.items():
+            reset_variable(self.subgraph.tensors[i], array)
+
+    def memory_plan(self) -> MemoryPlan:
+        if self.frame is None or not self.ready:
+            raise ModelRuntimeError("the memory plan is made by allocate_tensors()")
+        return self.frame.plan.memory()
+
+
+def _keep_inputs(old: Frame, new: Frame) -> None:
+    """Inputs whose shape stays keep their contents."""
+    for i in new.plan.subgraph.inputs:
+        before, after = old.arrays[i], new.arrays[i]
+        if before is not None and after is not None and before.shape == after.shape and after.flags.writeable:
+            after[...] = before
+
+
+class Runtime:
+    """All that one interpreter owns; a clone shares the graph and the plans."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        preserve_all: bool = False,
+        custom_ops: Mapping[str, Callable[..., Any]] | None = None,
+        planner: Planner | None = None,
+    ):
+        self.graph = graph
+        self.preserve_all = preserve_all
+        self.custom_ops = dict(custom_ops or {})
+        custom = {name: custom_preparation(name, function) for name, function in self.custom_ops.items()}
+        self.planner = planner or Planner(graph, custom, preserve_all)
+        self.state = State()
+        self._instances: dict[int, Instance] = {}
+        self._depth = 0
+
+    def instance(self, index: int) -> Instance:
+        if index not in self._instances:
+            self._instances[index] = Instance(self, index)
+        return self._instances[index]
+
+    def enter(self) -> None:
+        if self._depth >= MOST_DEPTH:
+            raise ModelError(f"subgraphs call each other more than {MOST_DEPTH} deep")
+        self._depth += 1
+
+    def leave(self) -> None:
+        self._depth -= 1
+
+    def clone(self, state: bool = False) -> Runtime:
+        """Another runtime over the same graph and plans, with fresh state or a copy of this one's."""
+        twin = Runtime(self.graph, preserve_all=self.preserve_all, custom_ops=self.custom_ops, planner=self.planner)
+        if state:
+            twin.set_state(self.get_state())
+        return twin
+
+    def get_state(self) -> dict[str, Any]:
+        """Shapes, inputs, variables and resources as plain data."""
+        return {
+            "state": self.state.get(),
+            "instances": {
+                i: {
+                    "shapes": dict(instance.shapes),
+                    "ready": instance.ready,
+                    "variables": {k: v.copy() for k, v in instance.variables.items()},
+                    "arrays": _contents(instance),
+                }
+                for i, instance in self._instances.items()
+            },
+        }
+
+    def set_state(self, data: dict[str, Any]) -> None:
+        self.state.set(data["state"])
+        for i, kept in data["instances"].items():
+            instance = self.instance(i)
+            instance.shapes = dict(kept["shapes"])
+            instance.ready = False
+            if not kept["ready"]:
+                continue
+            instance.allocate()
+            assert instance.frame is not None
+            for k, value in kept["variables"].items():
+                if k in instance.variables:
+                    instance.variables[k][...] = value
+            for k, value in kept["arrays"].items():
+                array = instance.frame.arrays[k]
+                if array is None:
+                    instance.frame.arrays[k] = value.copy()
+                elif array.flags.writeable:
+                    array[...] = value
+
+
+def _contents(instance: Instance) -> dict[int, np.ndarray]:
+    """What can be read of an instance's inputs and outputs (of everything, where everything is kept)."""
+    if instance.frame is None or not instance.ready:
+        return {}
+    kept = (
+        range(len(instance.subgraph.tensors))
+        if instance.runtime.preserve_all
+        else (*instance.subgraph.inputs, *instance.subgraph.outputs)
+    )
+    found = {}
+    for i in kept:
+        if i >= 0 and instance.subgraph.tensors[i].data is None and instance.frame.arrays[i] is not None:
+            found[i] = instance.frame.arrays[i].copy()  # type: ignore[union-attr]
+    return found
+
+
+# ---- custom operators in plain Python
+
+
+def custom_preparation(name: str, function: Callable[..., Any]) -> Preparation:
+    """An operator given as function(inputs, options) -> outputs. It runs at its turn: shapes may depend on data."""
+    from minitfl.custom import prepare
+
+    return Preparation(name, 1 << 30, False, lambda site: prepare(site, name, function))
