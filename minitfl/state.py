@@ -10,18 +10,18 @@ from minitfl.errors import ModelError
 
 
 class State:
-    """Resource variables by handle, "container/name". Kept over resize, allocate and reset_all_variables()."""
+    """Resource variables by handle ("container/name", or a number), kept over resize, allocate and reset."""
 
     def __init__(self) -> None:
-        self.variables: dict[str, np.ndarray] = {}
+        self.variables: dict[str | int, np.ndarray] = {}
         self.once: set[int] = set()  # subgraphs that CALL_ONCE has run
 
-    def read(self, handle: str) -> np.ndarray:
+    def read(self, handle: str | int) -> np.ndarray:
         if handle not in self.variables:
             raise ModelError(f"variable {handle!r} is read before anything was assigned to it")
         return self.variables[handle]
 
-    def assign(self, handle: str, value: np.ndarray) -> None:
+    def assign(self, handle: str | int, value: np.ndarray) -> None:
         self.variables[handle] = np.array(value)
 
     def get(self) -> dict[str, Any]:

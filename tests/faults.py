@@ -723,6 +723,27 @@ FAULTS = [
         'order = np.argsort(~falling, axis=-1, kind="stable")[..., ::-1][..., :k]',
         "kernels/test_order.py::test_the_first_of_equals_wins",
     ),
+    Fault(
+        "classes of one score come in their own order",
+        "kernels/detection.py",
+        "return _partial_sort(scores, count)",
+        "return order[:count]",
+        "kernels/test_detection.py::test_detection[False-0-True]",
+    ),
+    Fault(
+        "boxes are suppressed by their part of the better one",
+        "kernels/detection.py",
+        "shared / (areas[place] + areas[rest] - shared)",
+        "shared / areas[place]",
+        "kernels/test_detection.py::test_detection[True-0-False]",
+    ),
+    Fault(
+        "the background counts as a class",
+        "kernels/detection.py",
+        "predictions[:, background:]",
+        "predictions[:, : predictions.shape[1] - background]",
+        "kernels/test_detection.py::test_a_box_gives_way_to_a_better_one_at_its_place",
+    ),
     # ---- conversions
     Fault(
         "QUANTIZE rounds half to even",
@@ -798,9 +819,23 @@ FAULTS = [
     Fault(
         "CALL_ONCE runs every time",
         "kernels/control.py",
-        "if subgraph.index not in state.once:",
-        "if True:",
+        "if subgraph.index in state.once:",
+        "if False:",
         "test_control.py::test_a_variable_is_started_once",
+    ),
+    Fault(
+        "a late call is kept although it read a value",
+        "executable.py",
+        "        if not asked:\n",
+        "        if True:\n",
+        "test_control.py::test_a_late_shape_that_is_a_value_is_read_anew",
+    ),
+    Fault(
+        "a start that failed counts as done",
+        "kernels/control.py",
+        "        state.once.discard(subgraph.index)\n",
+        "        pass\n",
+        "test_control.py::test_a_start_that_fails_is_tried_again",
     ),
     Fault(
         "variables of one name are shared over containers",

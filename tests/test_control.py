@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from minitfl import Interpreter, ModelError
 from minitfl.build import Model
+from minitfl.executable import Frame
 from tests.cases import OursFailed, array, check, differential, ours, shapes
 
 INT, FLOAT, BOOL = ((), "int32"), ((), "float32"), ((), "bool")
@@ -32,7 +33,7 @@ def plus(s, x, y, type="int32"):
 
 def loop(m, state, kinds, condition, body):
     """Outputs of a WHILE; kinds: (shape, type) of its state. condition, body: functions of (subgraph, *tensors)."""
-    c, b = m.subgraph("condition"), m.subgraph("body")
+    c, b = m._model.subgraph("condition"), m._model.subgraph("body")
     c.output(condition(c, *[c.input(*kind) for kind in kinds]))
     b.output(*body(b, *[b.input(*kind) for kind in kinds]))
     outputs = [m.tensor(*kind) for kind in kinds]
@@ -42,7 +43,7 @@ def loop(m, state, kinds, condition, body):
 
 def branch(m, condition, inputs, kinds, then, other, results):
     """Outputs of an IF; kinds, results: (shape, type) of the inputs and outputs. then, other: as body."""
-    subgraphs = [m.subgraph("then"), m.subgraph("other")]
+    subgraphs = [m._model.subgraph("then"), m._model.subgraph("other")]
     for s, make in zip(subgraphs, (then, other)):
         s.output(*make(s, *[s.input(*kind) for kind in kinds]))
     outputs = [m.tensor(*kind) for kind in results]
@@ -283,22 +284,22 @@ def test_a_branch_may_find_its_shape_while_running(official):
     check(content, [[np.array(c), x] for c in (True, False, True)], sequence=True)
 
 
-def test_a_constant_condition(official):
-    for flag in (True, False):
-        kinds = [((2,), "float32")]
-        content = model(
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_constant_condition(official, flag):
+    kinds = [((2,), "float32")]
+    content = model(
+        kinds,
+        lambda m, x: branch(
+            m,
+            m.constant(np.array([flag])),
+            [x],
             kinds,
-            lambda m, x: branch(
-                m,
-                m.constant(np.array([flag])),  # noqa: B023 - called at once
-                [x],
-                kinds,
-                lambda s, x: [apply(s, "NEG", x)],
-                lambda s, x: [apply(s, "SQUARE", x)],
-                kinds,
-            ),
-        )
-        check(content, [np.float32([2, 3])])
+            lambda s, x: [apply(s, "NEG", x)],
+            lambda s, x: [apply(s, "SQUARE", x)],
+            kinds,
+        ),
+    )
+    check(content, [np.float32([2, 3])])
 
 
 # ---- one inside the other
@@ -310,7 +311,7 @@ def collatz(m, x, turns):
     def body(s, i, x):
         odd = apply(s, "EQUAL", apply(s, "FLOOR_MOD", x, np.int32(2), type="int32"), np.int32(1), type="bool")
         (y,) = branch(
-            m_with(s, m),
+            s,
             odd,
             [x],
             [INT],
@@ -324,20 +325,10 @@ def collatz(m, x, turns):
     return loop(m, [start, x], [INT, INT], lambda s, i, x: below(s, i, turns), body)
 
 
-class m_with:
-    """A subgraph that can make subgraphs of its model."""
-
-    def __init__(self, subgraph, model):
-        self._subgraph, self.subgraph = subgraph, model.subgraph
-
-    def __getattr__(self, name):
-        return getattr(self._subgraph, name)
-
-
-def test_an_if_in_a_while(official):
-    for turns in (0, 1, 7):
-        content = model([INT], lambda m, x: collatz(m, x, turns))  # noqa: B023
-        check(content, [[np.int32(v)] for v in (27, 8, 1)], sequence=True)
+@pytest.mark.parametrize("turns", (0, 1, 7))
+def test_an_if_in_a_while(official, turns):
+    content = model([INT], lambda m, x: collatz(m, x, turns))
+    check(content, [[np.int32(v)] for v in (27, 8, 1)], sequence=True)
     assert int(ours(model([INT], lambda m, x: collatz(m, x, 7)), [np.int32(27)])[1]) == 47
 
 
@@ -350,37 +341,30 @@ def test_a_while_in_a_while(official, grows):
         y = apply(s, "PAD", x, np.int32([[0, 1]])) if grows else plus(s, x, np.float32([1]), "float32")
         return [plus(s, j, np.int32(1)), y]
 
-    def body(m):
-        def outer(s, i, x):
-            start = s.constant(np.int32(0))
-            _, y = loop(m_with(s, m), [start, x], [INT, vector], lambda t, j, x: below(t, j, 2), inner)
-            return [plus(s, i, np.int32(1)), apply(s, "NEG", y)]
-
-        return outer
+    def outer(s, i, x):
+        start = s.constant(np.int32(0))
+        _, y = loop(s, [start, x], [INT, vector], lambda t, j, x: below(t, j, 2), inner)
+        return [plus(s, i, np.int32(1)), apply(s, "NEG", y)]
 
     content = model(
-        [INT, vector],
-        lambda m, i, x: loop(m, [i, x], [INT, vector], lambda s, i, x: below(s, i, 3), body(m)),
+        [INT, vector], lambda m, i, x: loop(m, [i, x], [INT, vector], lambda s, i, x: below(s, i, 3), outer)
     )
     check(content, [[np.int32(i), np.float32([5])] for i in (0, 2, 3, 0)], sequence=True)
 
 
 def test_a_while_in_an_if(official):
-    def then(m):
-        def make(s, x):
-            start = s.constant(np.int32(0))
-            _, y = loop(
-                m_with(s, m),
-                [start, x],
-                [INT, INT],
-                lambda t, j, x: below(t, j, 4),
-                lambda t, j, x: [plus(t, j, np.int32(1)), plus(t, x, x)],
-            )
-            return [y]
+    def then(s, x):
+        start = s.constant(np.int32(0))
+        state = loop(
+            s,
+            [start, x],
+            [INT, INT],
+            lambda t, j, x: below(t, j, 4),
+            lambda t, j, x: [plus(t, j, np.int32(1)), plus(t, x, x)],
+        )
+        return state[1:]
 
-        return make
-
-    content = model([BOOL, INT], lambda m, c, x: branch(m, c, [x], [INT], then(m), lambda s, x: [x], [INT]))
+    content = model([BOOL, INT], lambda m, c, x: branch(m, c, [x], [INT], then, lambda s, x: [x], [INT]))
     check(content, [[np.array(c), np.int32(3)] for c in (True, False, True)], sequence=True)
     assert int(ours(content, [np.array(True), np.int32(3)])[0]) == 48
 
@@ -550,6 +534,17 @@ def test_variables_outlive_allocate_and_reset():
     assert runner(x=np.float32([1, 1]))["y"].tolist() == [102, 202]
 
 
+def test_handles_that_are_numbers(official):
+    """As older converters wrote them; the number is the variable."""
+
+    def make(m, x):
+        for number, value in ((0, x), (1, m.constant(np.float32([5])))):
+            m.op("ASSIGN_VARIABLE", [m.constant(np.int32(number)), value], [])
+        return [apply(m, "NEG", apply(m, "READ_VARIABLE", np.int32(number))) for number in (1, 0)]
+
+    check(model([((1,), "float32")], make), [np.float32([3])])
+
+
 def test_strings_in_variables():
     """The official runtime dies here."""
 
@@ -559,6 +554,73 @@ def test_strings_in_variables():
 
     (y,) = ours(model([((2,), "string")], make), [np.array([b"a", b"bc"], object)])
     assert y.tolist() == [b"a", b"bc"]
+
+
+# ---- late nodes
+
+
+def prepared(monkeypatch, content, turns):
+    """How many nodes are prepared in each invoke, beside the results being right."""
+    counts = []
+    bind = Frame._bind_late
+    monkeypatch.setattr(Frame, "_bind_late", lambda self, step: counts.append(step.node.op) or bind(self, step))
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    found = []
+    for arrays in turns:
+        counts.clear()
+        for detail, value in zip(interpreter.get_input_details(), arrays):
+            interpreter.set_tensor(detail["index"], value)
+        interpreter.invoke()
+        found.append(list(counts))
+    return found
+
+
+def test_a_late_call_lasts_as_long_as_its_arrays(official, monkeypatch):
+    """Behind WHERE nothing is prepared again while the number of what it finds stays the same."""
+
+    def make(m, flags, x):
+        rows = apply(m, "GATHER_ND", x, apply(m, "WHERE", flags, type="int64"))
+        return [apply(m, "NEG", apply(m, "SQUARE", rows))]
+
+    content = model([((4,), "bool"), ((4, 2), "float32")], make)
+    x = np.arange(8, dtype=np.float32).reshape(4, 2)
+    turns = [[np.array(f, bool), x + n] for n, f in enumerate(([1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]))]
+    whole = ["WHERE", "GATHER_ND", "SQUARE", "NEG"]
+    assert prepared(monkeypatch, content, turns) == [whole, ["WHERE"], whole, ["WHERE"]]
+    check(content, turns, sequence=True)
+
+
+def test_a_late_shape_that_is_a_value_is_read_anew(official, monkeypatch):
+    """RESHAPE behind WHERE to a shape that is an input: prepared for each run, as its contents decide."""
+
+    def make(m, flags, shape):
+        return [apply(m, "RESHAPE", apply(m, "WHERE", flags, type="int64"), shape, type="int64")]
+
+    content = model([((4,), "bool"), ((2,), "int32")], make)
+    flags = np.array([1, 1, 0, 0], bool)
+    turns = [[flags, np.int32(shape)] for shape in ([1, 2], [2, 1], [2, 1])]
+    assert prepared(monkeypatch, content, turns) == [["WHERE", "RESHAPE"]] * 3
+    check(content, turns, sequence=True)
+
+
+def test_a_late_loop_is_bound_once(official, monkeypatch):
+    kinds = [INT, ((1, 1), "int64")]
+
+    def make(m, flags):
+        found = apply(m, "WHERE", flags, type="int64")
+        return loop(
+            m,
+            [m.constant(np.int32(0)), found],
+            kinds,
+            lambda s, i, x: below(s, i, 3),
+            lambda s, i, x: [plus(s, i, np.int32(1)), plus(s, x, x, "int64")],
+        )
+
+    content = model([((4,), "bool")], make)
+    turns = [[np.array(f, bool)] for f in ([1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 0, 0])]
+    assert prepared(monkeypatch, content, turns) == [["WHERE", "WHILE"], ["WHERE"], ["WHERE", "WHILE"]]
+    check(content, turns, sequence=True)
 
 
 # ---- refusals
@@ -671,7 +733,7 @@ def test_a_start_that_fails_is_tried_again():
     interpreter = Interpreter(model_content=model([((1,), "float32")], make))
     interpreter.allocate_tensors()
     for _ in range(2):
-        with pytest.raises(RuntimeError, match="other.*before anything was assigned"):
+        with pytest.raises(RuntimeError, match=r"other.*before anything was assigned"):
             interpreter.invoke()
 
 

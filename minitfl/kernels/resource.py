@@ -1,7 +1,7 @@
 """VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE: variables that all subgraphs of an interpreter share, by name.
 
-A handle is a scalar of type resource that holds the variable's container and name. What a variable holds, and so its
-shape, is known only while running: READ_VARIABLE is always late.
+A handle is a scalar of type resource that holds the variable's container and name, or an int32 that is its number.
+What a variable holds, and so its shape, is known only while running: READ_VARIABLE is always late.
 """
 
 from minitfl.op import STATE, Call, Kernel, op
@@ -16,7 +16,7 @@ def name_variable(handle, y):
 @Kernel
 def assign(state, handle, x):
     """The variable becomes a copy of x."""
-    state.assign(handle.reshape(-1)[0], x)
+    state.assign(handle.item(), x)
 
 
 @Kernel
@@ -47,11 +47,12 @@ def read_variable(site):
     site.arity(1, 1)
     handle = site.input(0)
     _check_handle(site, handle)
-    value = site.state.read(site.value(handle).reshape(-1)[0])
+    value = site.state.read(site.value(handle).item())
     y = site.output(0).reshaped(value.shape)
     site.expect(value.dtype == y.dtype, f"the variable holds {value.dtype}, output '{y.name}' is {y.type}")
     return Call(read, (value, y), (y,))
 
 
 def _check_handle(site, handle):
-    site.expect(handle.type == "resource" and handle.size == 1, f"the handle is {handle.type} {handle.shape}")
+    sound = handle.type in ("resource", "int32") and handle.size == 1
+    site.expect(sound, f"the handle is {handle.type} {handle.shape}")
