@@ -105,7 +105,7 @@ class Cell:
 
 
 def relative_to_the_largest(factor):
-    """Gates are sums of up to 12 products through functions of slope 1, over 12 steps of recurrence; RELU lets them grow.
+    """Gates are sums of up to 12 products through functions of slope 1, over 12 steps; RELU lets them grow.
 
     Layer normalisation divides by a deviation that may be small, so it gets more room.
     """
