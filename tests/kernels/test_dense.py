@@ -304,7 +304,7 @@ def test_integers(x_type, w_type, bias_type, per_unit, seed):
     check(content, inputs)
 
 
-@differential(100)
+@differential()
 @given(seed=SEEDS)
 def test_uint8_to_int16(seed):
     """With a bias; without one the official process dies."""
