@@ -17,7 +17,7 @@ from minitfl.interpreter import (
     SignatureRunner,
     load_delegate,
 )
-from minitfl.planning import MemoryPlan
+from minitfl.plan import MemoryPlan
 from minitfl.registerers import register_custom_op_registerer
 
 __version__ = "0.1.0"

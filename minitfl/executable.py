@@ -20,7 +20,8 @@ from minitfl.errors import ModelError, ModelRuntimeError
 from minitfl.graph import OBJECTS, Node, Tensor
 from minitfl.op import Call, NotYet, Site
 from minitfl.op import State as StateMark
-from minitfl.planning import Lookup, Plan, PlannedSubgraph, Planner, Shape, Step, check_outputs, placed
+from minitfl.plan import Plan, Shape, Step
+from minitfl.planning import Lookup, PlannedSubgraph, Planner, check_outputs, placed
 from minitfl.state import State
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from minitfl import entry, metrics, source
 from minitfl import wrapper as _interpreter_wrapper
 from minitfl.delegates import Delegate, load_delegate
 from minitfl.load import load_model
-from minitfl.planning import MemoryPlan
+from minitfl.plan import MemoryPlan
 from minitfl.registerers import collect
 from minitfl.runtime import Runtime
 from minitfl.signature import SignatureRunner

@@ -16,7 +16,8 @@ from minitfl.errors import ModelError, ModelRuntimeError
 from minitfl.executable import BoundStep, Frame, NoData, reset_variable
 from minitfl.graph import Graph, Tensor
 from minitfl.op import Preparation
-from minitfl.planning import MemoryPlan, Planner, Shape
+from minitfl.plan import MemoryPlan, Shape
+from minitfl.planning import Planner
 from minitfl.state import State
 
 MOST_DEPTH = 64  # of subgraphs that call each other

@@ -68,7 +68,7 @@ FAULTS = [
     ),
     Fault(
         "tensors that were overwritten can still be read",
-        "planning.py",
+        "plan.py",
         "lost.add(life.key if life.last < other.first else other.key)",
         "pass",
         "test_executable.py::test_what_was_overwritten_is_not_shown",

@@ -1,0 +1,104 @@
+"""What planning a subgraph for given input shapes results in: steps, places, lives. Immutable, free of addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from minitfl import arena
+from minitfl.graph import Node, Subgraph, Tensor
+from minitfl.op import Call, Preparation
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One node's turn."""
+
+    node: Node
+    preparation: Preparation
+    call: Call | None  # None: late
+    skip: bool = False  # the output already lies where the input is
+    lacks: int = -1  # an input that nothing ever writes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where a tensor lies in the arena and when it is alive: steps `first` to `last`, both included."""
+
+    tensor: int
+    offset: int
+    nbytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """The memory of one subgraph, in bytes. Tensors whose shapes depend on data are not in it."""
+
+    arena_nbytes: int
+    workspace_nbytes: int  # bounds the temporaries of any one step
+    constants_nbytes: int
+    variables_nbytes: int
+    bound_nbytes: int  # no arena for these lives can be smaller
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Immutable, and free of addresses: clones and nested calls share it."""
+
+    subgraph: Subgraph
+    tensors: tuple[Tensor, ...]  # with the shapes of this plan; None where late
+    steps: tuple[Step, ...]
+    folded: Mapping[int, np.ndarray]  # contents computed while planning
+    places: Mapping[Any, int]  # tensor index, or id of a scratch tensor -> offset
+    lives: tuple[arena.Life, ...]
+    arena_nbytes: int
+    bound_nbytes: int
+    homes: Mapping[int, int]  # a tensor that shares memory -> the tensor whose memory it is
+    keep_all: bool
+
+    @property
+    def output_shapes(self) -> tuple[Shape | None, ...]:
+        return tuple(self.tensors[i].shape for i in self.subgraph.outputs)
+
+    def memory(self) -> MemoryPlan:
+        records = tuple(
+            Record(life.key, self.places[life.key], life.nbytes, life.first, life.last)
+            for life in self.lives
+            if isinstance(life.key, int)
+        )
+        constants = {
+            id(t.data.base if t.data.base is not None else t.data): t.nbytes for t in self.tensors if t.data is not None
+        }
+        return MemoryPlan(
+            arena_nbytes=self.arena_nbytes,
+            workspace_nbytes=max((step.call.workspace for step in self.steps if step.call), default=0),
+            constants_nbytes=sum(constants.values()) + sum(a.nbytes for a in self.folded.values()),
+            variables_nbytes=sum(t.nbytes for t in self.tensors if t.is_variable and t.shape is not None),
+            bound_nbytes=self.bound_nbytes,
+            records=records,
+        )
+
+    @cached_property
+    def overwritten(self) -> frozenset[int]:
+        """Tensors whose bytes are used again before the run ends: their contents can't be read afterwards."""
+        spans = sorted(
+            ((self.places[life.key], self.places[life.key] + life.nbytes, life) for life in self.lives if life.nbytes),
+            key=lambda span: span[0],
+        )
+        lost = set()
+        for n, (start, end, life) in enumerate(spans):
+            for other_start, other_end, other in spans[n + 1 :]:
+                if other_start >= end:
+                    break
+                if other_end > start:
+                    lost.add(life.key if life.last < other.first else other.key)
+        return frozenset(i for i in range(len(self.tensors)) if self.homes.get(i, i) in lost)
