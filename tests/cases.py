@@ -302,7 +302,7 @@ def quantization(draw, type="int8", awkward=True):
     zero, seed = 0 if low < 0 else (high + 1) // 2, draw(SEEDS)
     if seed and type not in ("int16", "int32", "int64"):
         rng = np.random.default_rng((seed, 1))
-        zero = (zero, low, high, int(rng.integers(low, high, endpoint=True)))[rng.integers(4)]
+        zero = (zero, low, high, int(rng.integers(low, min(high, 2**63 - 1), endpoint=True)))[rng.integers(4)]
     return {"scale": _scale(awkward, seed), "zero_point": zero}
 
 
@@ -332,7 +332,7 @@ def array(draw, type, shape, low=None, high=None, special=False):
     if kind == "extremes":
         values = np.array([least, most], dtype)[rng.integers(0, 2, shape)]
     elif kind == "same":
-        values = np.full(shape, rng.integers(least, most, endpoint=True, dtype=dtype))
+        values = np.full(shape, rng.integers(least, most, endpoint=True, dtype=dtype.type))
     else:
         values = rng.integers(least, most, size=shape, endpoint=True, dtype=dtype)
     return np.asarray(values, dtype).reshape(shape)
