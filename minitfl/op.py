@@ -18,6 +18,8 @@ from minitfl.graph import STORED, Node, Tensor
 from minitfl.kernels.index import FAMILY_OF
 from minitfl.schema import enums
 
+WORKSPACE_FREE = 1 << 19  # bytes of temporaries that any call may have without saying so
+
 
 class NotYet(Exception):
     """A preparation needs contents that only exist once earlier nodes have run."""
@@ -54,7 +56,7 @@ class Call:
     outputs: tuple[Tensor, ...]  # their shapes are final
     mutates: tuple[Tensor, ...] = ()  # variables that are written
     shares: tuple[tuple[Tensor, Tensor], ...] = ()  # (output, input) that may be one memory: nothing is computed
-    workspace: int = 0  # bytes that bound the temporaries of the NumPy form
+    workspace: int = 0  # bytes that bound the temporaries of the NumPy form, beside WORKSPACE_FREE
 
 
 def Scratch(shape: tuple[int, ...], dtype: Any) -> Tensor:

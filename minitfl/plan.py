@@ -11,7 +11,7 @@ import numpy as np
 
 from minitfl import arena
 from minitfl.graph import Node, Subgraph, Tensor
-from minitfl.op import Call, Preparation
+from minitfl.op import WORKSPACE_FREE, Call, Preparation
 
 Shape = tuple[int, ...]
 
@@ -80,7 +80,7 @@ class Plan:
         }
         return MemoryPlan(
             arena_nbytes=self.arena_nbytes,
-            workspace_nbytes=max((step.call.workspace for step in self.steps if step.call), default=0),
+            workspace_nbytes=WORKSPACE_FREE + max((step.call.workspace for step in self.steps if step.call), default=0),
             constants_nbytes=sum(constants.values()) + sum(a.nbytes for a in self.folded.values()),
             variables_nbytes=sum(t.nbytes for t in self.tensors if t.is_variable and t.shape is not None),
             bound_nbytes=self.bound_nbytes,

@@ -1,5 +1,7 @@
 """Plans and frames: lives, late nodes, folding, variables, clones. Models are built by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,11 @@ from minitfl.build import Model
 from minitfl.errors import ModelError
 from minitfl.executable import NoData
 from minitfl.load import load_model
+from minitfl.op import WORKSPACE_FREE
 from minitfl.runtime import Runtime
 from tests.cases import shared_model
 from tests.test_arena import overlapping
+from tests.test_lockstep import drawn_inputs
 
 
 def instance(model, **keywords):
@@ -123,6 +127,34 @@ def test_the_arena_reaches_the_bound():
         assert len(plan.memory().records) == len(lives)
         assert not overlapping(lives, plan.places), path
     assert planned == 147
+
+
+def test_temporaries_stay_within_the_workspace():
+    """Each step of each shared model, its first run aside: what it allocates, as tracemalloc sees it."""
+    measured = 0
+    for path in sorted(shared_model("").glob("*/*.tflite")):
+        try:
+            graph = load_model(path.read_bytes())
+            made = Runtime(graph, preserve_all=True).instance(0)
+            made.allocate()
+            for i, value in zip(made.subgraph.inputs, drawn_inputs(graph, 0), strict=True):
+                made.put(i, value)
+            made.invoke()
+        except ModelError:
+            continue
+        calls = {step.node.index: step.call for step in made.frame.plan.steps}
+        for step in made.steps():
+            call = calls[step.node.index]
+            if call is None:
+                step.run()
+                continue
+            tracemalloc.start()
+            step.run()
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            measured += 1
+            assert peak <= call.workspace + WORKSPACE_FREE, f"{path}: node {step.node.index}, {step.node.op}"
+    assert measured > 500
 
 
 # ---- late nodes and folding

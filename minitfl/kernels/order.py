@@ -97,7 +97,8 @@ def _arg(site, kernel):
     at += x.rank if at < 0 else 0
     site.expect(x.shape[at] > 0, f"axis {at} of {x.shape} is empty")
     y = replace(site.output(0), type=kind).reshaped(x.shape[:at] + x.shape[at + 1 :])
-    return Call(kernel, (x, at, y), (y,))
+    # a copy without NaN and two masks of x, and positions as NumPy counts them
+    return Call(kernel, (x, at, y), (y,), workspace=x.nbytes + 2 * x.size + 32 * y.size)
 
 
 @op("TOPK_V2", max_version=3)

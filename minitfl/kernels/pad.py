@@ -86,7 +86,7 @@ def mirror_pad_(site):
     y = y.reshaped(_padded(x, paddings))
     if x.type not in MIRRORED:
         return refused(y, f"Type {x.type} is currently not supported by MirrorPad.")
-    return Call(mirror_pad, (x, tuple(paddings), mode, y), (y,))
+    return Call(mirror_pad, (x, tuple(paddings), mode, y), (y,), workspace=y.nbytes)
 
 
 def _check_paddings(site, x, types):
