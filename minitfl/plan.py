@@ -75,9 +75,8 @@ class Plan:
             for life in self.lives
             if isinstance(life.key, int)
         )
-        constants = {
-            id(t.data.base if t.data.base is not None else t.data): t.nbytes for t in self.tensors if t.data is not None
-        }
+        # tensors that show the same bytes count once; all constants are views of the file, so their bases tell nothing
+        constants = {t.data.__array_interface__["data"][0]: t.nbytes for t in self.tensors if t.data is not None}
         return MemoryPlan(
             arena_nbytes=self.arena_nbytes,
             workspace_nbytes=WORKSPACE_FREE + max((step.call.workspace for step in self.steps if step.call), default=0),

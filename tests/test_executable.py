@@ -343,6 +343,16 @@ def test_a_subgraph_that_calls_itself_is_refused():
         instance(m)
 
 
+def test_constants_are_counted_each_and_shared_ones_once():
+    m = Model()
+    x, y, z = m.input((1, 64), name="x"), m.tensor((1, 64)), m.tensor((1, 64))
+    m.op("ADD", [x, m.constant(np.ones((1, 64), np.float32))], [y])
+    m.op("MUL", [y, m.constant(np.full(1, 2, np.float32))], [z])
+    m.output(z)
+    assert instance(m).memory_plan().constants_nbytes == 64 * 4 + 4
+    assert instance(int8_convolution(1)).memory_plan().constants_nbytes == 2 * 2 + 2 * 4
+
+
 # ---- packed weights
 
 
