@@ -106,6 +106,12 @@ class Tensor:
         return int(self._one("zero_point"))
 
     @property
+    def numbers(self) -> tuple[float, int]:
+        """(scale, zero) where there is one of each, else (0.0, 0), as the official API shows it."""
+        quantization = self.quantization
+        return (self.scale, self.zero) if quantization is not None and quantization.per_tensor else (0.0, 0)
+
+    @property
     def scales(self) -> np.ndarray:
         """All scales, float32 (n,)."""
         return self._quantized().scale

@@ -171,10 +171,7 @@ class InterpreterWrapper:
 
     def TensorQuantization(self, tensor_index: int, subgraph_index: int) -> tuple[float, int]:
         """(scale, zero point) where there is one of each, else (0.0, 0)."""
-        quantization = self._tensor(tensor_index, subgraph_index, "TensorQuantization()").quantization
-        if quantization is None or not quantization.per_tensor:
-            return 0.0, 0
-        return float(quantization.scale[0]), int(quantization.zero_point[0])
+        return self._tensor(tensor_index, subgraph_index, "TensorQuantization()").numbers
 
     def TensorQuantizationParameters(self, tensor_index: int, subgraph_index: int) -> tuple[Any, Any, int, int]:
         """Scales, zero points, axis, block size."""

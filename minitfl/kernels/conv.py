@@ -23,9 +23,19 @@ import numpy as np
 
 from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
 from minitfl.kernels.hybrid import quantize_into, row_scales
-from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, integer_bias, numbers, workspace
+from minitfl.kernels.sums import (
+    MAGNITUDE,
+    bias_of,
+    check_types,
+    contents,
+    finish,
+    integer_bias,
+    numbers,
+    packed,
+    workspace,
+)
 from minitfl.kernels.windows import fitted, placement, windows
-from minitfl.op import Call, Kernel, NotYet, Site, op
+from minitfl.op import Call, Kernel, Site, op
 
 
 @Kernel
@@ -192,7 +202,5 @@ def conv_2d(site: Site) -> Call:
 def _prepared(site, w, w_zero, x_type):
     """(w, parts): a constant filter as the kernels want it; others as they are, with None."""
     most = MAGNITUDE[x_type]
-    try:
-        return site.packed(w, ("exact", w_zero, most), lambda stored: exact_weights(stored, w_zero, most))
-    except NotYet:
-        return w, None
+    ready = packed(site, w, ("exact", w_zero, most), lambda stored: exact_weights(stored, w_zero, most))
+    return (w, None) if ready is None else ready

@@ -23,9 +23,9 @@ from numpy.lib.stride_tricks import as_strided
 
 from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
 from minitfl.kernels.hybrid import quantize_into, row_scales
-from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, numbers, workspace
+from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, numbers, packed, workspace
 from minitfl.kernels.windows import fitted, placement, windows
-from minitfl.op import Call, Kernel, NotYet, Site, op
+from minitfl.op import Call, Kernel, Site, op
 
 LARGEST = 32767  # stride and dilation
 
@@ -155,7 +155,5 @@ def depthwise_conv_2d(site: Site) -> Call:
 
 def _prepared(site, w, w_zero, x_type):
     """(w, exact): a constant filter as the kernels want it."""
-    try:
-        return site.packed(w, ("taps", w_zero, x_type), lambda stored: _floats(stored, w_zero, x_type)), True
-    except NotYet:
-        return w, False
+    ready = packed(site, w, ("taps", w_zero, x_type), lambda stored: _floats(stored, w_zero, x_type))
+    return (w, False) if ready is None else (ready, True)

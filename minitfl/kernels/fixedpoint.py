@@ -104,7 +104,7 @@ def power_of_two(scale: float) -> int | None:
 def rescale(total, multiplier, shift):
     """total * multiplier * 2**(shift - 31), rounded once, half up. int64 in, int64 out; |total| < 2**31.
 
-    One product, one rounding constant, one shift: the rule of FULLY_CONNECTED. multiplier and shift broadcast.
+    One product, one rounding constant, one shift. multiplier and shift broadcast.
     """
     right = 31 - np.asarray(shift, np.int64)
     half = np.left_shift(np.int64(1), right - 1)

@@ -58,9 +58,9 @@ def _pad(site):
         return refused(y, f"Type {x.type} is currently not supported by Pad.")
     quantized = x.type == "uint8" or (x.type in ("int8", "int16") and x.quantization is not None)
     if value is None:
-        value = np.array(_numbers(y)[1] if quantized else 0, y.dtype)
-    elif quantized and _numbers(value) != _numbers(y):
-        message = f"the value has (scale, zero) {_numbers(value)}, the output {_numbers(y)}"
+        value = np.array(y.numbers[1] if quantized else 0, y.dtype)
+    elif quantized and value.numbers != y.numbers:
+        message = f"the value has (scale, zero) {value.numbers}, the output {y.numbers}"
         return wrong(y, message)
     inside = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, paddings, strict=True))
     return Call(pad, (x, inside, value, y), (y,))
@@ -74,7 +74,7 @@ def mirror_pad_(site):
     mode = site.enum("mode", "MirrorPadMode").lower()
     _check_paddings(site, x, ("int32", "int64"))
     if x.type in ("uint8", "int8", "int16"):
-        pair = _numbers(x), _numbers(y)
+        pair = x.numbers, y.numbers
         site.expect(pair[0] == pair[1], f"the input has (scale, zero) {pair[0]}, the output {pair[1]}")
         site.expect(x.type != "int16" or pair[0][1] == 0, f"int16 with zero point {pair[0][1]}")
     paddings = _paddings(site)
@@ -103,7 +103,3 @@ def _paddings(site):
 
 def _padded(x, paddings):
     return tuple(before + n + after for n, (before, after) in zip(x.shape, paddings, strict=True))
-
-
-def _numbers(t):
-    return (t.scale, t.zero) if t.quantization is not None and t.quantization.per_tensor else (0.0, 0)

@@ -239,8 +239,8 @@ def _extreme(site: Site, along: Kernel, of_all: Kernel, end: int) -> Call:
     """`end`: which end of the type's range stands for no values."""
     x, y = _checked(site, TYPES)
     axes, keep, _, y = _reduced(site, x, y)
-    if x.type in QUANTIZED and _numbers(x) != _numbers(y):
-        return refused(y, f"the input has (scale, zero) {_numbers(x)}, the output {_numbers(y)}")
+    if x.type in QUANTIZED and x.numbers != y.numbers:
+        return refused(y, f"the input has (scale, zero) {x.numbers}, the output {y.numbers}")
     if len(axes) == x.rank and x.size:
         return Call(of_all, (x, y), (y,))
     if x.type == "float32":
@@ -263,7 +263,7 @@ def _checked(site: Site, types: tuple[str, ...]) -> tuple[Tensor, Tensor]:
     site.expect(axis.type == "int32", f"axes of type {axis.type}")
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
     for t in (x, y):
-        zero = _numbers(t)[1]
+        zero = t.numbers[1]
         site.expect(x.type != "int16" or zero == 0, f"int16 tensor {t.index} has zero point {zero}")
     return x, y
 
@@ -283,7 +283,3 @@ def _reduced(site: Site, x: Tensor, y: Tensor) -> tuple[tuple[int, ...], bool, i
 def _factor(x: Tensor, y: Tensor) -> tuple[int, int]:
     """From x's scale to y's, as (multiplier, shift)."""
     return quantize_multiplier(x.scale / y.scale if y.scale else math.inf)
-
-
-def _numbers(t: Tensor) -> tuple[float, int]:
-    return (t.scale, t.zero) if t.quantization is not None and t.quantization.per_tensor else (0.0, 0)

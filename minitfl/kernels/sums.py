@@ -6,7 +6,9 @@ real y = act(scale_x * scale_w * (sum of (x - x_zero) * (w - w_zero) + bias)), s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +40,14 @@ def contents(site: Site, tensor: Tensor) -> np.ndarray | None:
     """What a constant holds; None for what is computed while running."""
     try:
         return site.value(tensor)
+    except NotYet:
+        return None
+
+
+def packed(site: Site, tensor: Tensor, layout: tuple, make: Callable[[np.ndarray], Any]) -> Any:
+    """site.packed for a constant; None for what is computed while running."""
+    try:
+        return site.packed(tensor, layout, make)
     except NotYet:
         return None
 

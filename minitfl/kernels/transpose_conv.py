@@ -23,9 +23,19 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
 from minitfl.kernels.hybrid import quantize_into, row_scales
-from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, integer_bias, numbers, workspace
+from minitfl.kernels.sums import (
+    MAGNITUDE,
+    bias_of,
+    check_types,
+    contents,
+    finish,
+    integer_bias,
+    numbers,
+    packed,
+    workspace,
+)
 from minitfl.kernels.windows import BLOCK, window
-from minitfl.op import Call, Kernel, NotYet, Site, op
+from minitfl.op import Call, Kernel, Site, op
 
 MOST_STRIDE = 32767
 
@@ -173,7 +183,5 @@ def transpose_conv(site: Site) -> Call:
 def _prepared(site, w, w_zero, x_type):
     """(w, exact): a constant filter as the kernels want it."""
     most = MAGNITUDE[x_type]
-    try:
-        return site.packed(w, ("whole", w_zero, most), lambda stored: exact_weights(stored, w_zero, most, 1)[0]), True
-    except NotYet:
-        return w, False
+    ready = packed(site, w, ("whole", w_zero, most), lambda stored: exact_weights(stored, w_zero, most, 1)[0])
+    return (w, False) if ready is None else (ready, True)
