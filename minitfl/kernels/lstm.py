@@ -49,8 +49,9 @@ def _full(site, x, sequence, time_axis, shape):
         len(site.inputs) in (20, 24), f"The LSTM Full kernel expects 20 or 24 inputs. Got {len(site.inputs)} inputs"
     )
     batch, depth = sequence.shape[1 - time_axis], sequence.shape[2]
-    w = _weights(site, depth)
-    cell_units, units = w["recurrent_to_output"].shape[0], _output_units(w)
+    w = _weights(site)
+    units = _output_units(site, w)
+    cell_units = w["recurrent_to_output"].shape[0]
     _check_weights(site, w, depth, cell_units, units, x.type == "int8")
     h, c = site.input(OUTPUT_STATE), site.input(CELL_STATE)
     for state, size, what in ((h, units, "output"), (c, cell_units, "cell")):
@@ -116,26 +117,28 @@ BATCH_MAJOR = {
 # ---- the weights and what is checked of them
 
 
-def _weights(site, depth):
-    """name -> Tensor of the weights that are there."""
+def _weights(site):
+    """name -> Tensor of the weights that are there; those that no cell can do without are."""
     names = [f"input_to_{g}" for g in GATES] + [f"recurrent_to_{g}" for g in GATES]
     names = dict(enumerate(names, 1)) | {9: "cell_to_input", 10: "cell_to_forget", 11: "cell_to_output"}
     names |= {12 + k: f"{g}_bias" for k, g in enumerate(GATES)} | {16: "projection", 17: "projection_bias"}
     if len(site.inputs) == 24 and site.optional(21) is not None:
         names |= {20 + k: f"{g}_norm" for k, g in enumerate(GATES)}
-    return {name: t for i, name in names.items() if (t := site.optional(i)) is not None}
-
-
-def _output_units(w):
-    recurrent = w["recurrent_to_output"]
-    return recurrent.shape[-1] if recurrent.rank == 2 else recurrent.shape[0]
-
-
-def _check_weights(site, w, depth, cells, units, integer):
+    w = {name: t for i, name in names.items() if (t := site.optional(i)) is not None}
     needed = [f"{kind}_{g}" for g in GATES[1:] for kind in ("input_to", "recurrent_to")]
     needed += [f"{g}_bias" for g in GATES[1:]]
     for name in needed:
         site.expect(name in w, f"the weights {name} are missing")
+    return w
+
+
+def _output_units(site, w):
+    recurrent = w["recurrent_to_output"]
+    site.expect(recurrent.rank in (1, 2), f"the weights recurrent_to_output are {recurrent.shape}")
+    return recurrent.shape[-1] if recurrent.rank == 2 else recurrent.shape[0]
+
+
+def _check_weights(site, w, depth, cells, units, integer):
     cifg = "input_to_input" not in w
     together = [
         (not cifg, ("recurrent_to_input", "input_bias")),
