@@ -71,6 +71,13 @@ def allowed_skips(text):
     return [tuple(line.split("  ", 1)) for line in lines if line and not line.startswith("#")]
 
 
+def pytest_sessionfinish(session):
+    from tests import results
+
+    if results.wanted() and results.COUNTS:
+        results.write(os.environ.get("PYTEST_XDIST_WORKER", "main"))
+
+
 def pytest_configure(config):
     if os.environ.get("MINITFL_REQUIRE_ORACLE") == "1":
         config.pluginmanager.register(SkipGuard(allowed_skips(SKIPS.read_text())), "skip-guard")

@@ -1,0 +1,111 @@
+"""Faults: element by element."""
+
+from tests.faults.fault import Fault
+
+FAULTS = [
+    Fault(
+        "the second zero point is left out",
+        "kernels/arithmetic.py",
+        "total += sign * rescale_twice((x2.astype(np.int64) - zero2) << left,",
+        "total += sign * rescale_twice(x2.astype(np.int64) << left,",
+        "kernels/test_arithmetic.py::test_add_int8_by_hand",
+    ),
+    Fault(
+        "integers are never taken off",
+        "kernels/arithmetic.py",
+        "return _sum(site, subtract, -1, ",
+        "return _sum(site, subtract, 1, ",
+        "kernels/test_arithmetic.py::test_quantized[SUB-int8]",
+    ),
+    Fault(
+        "the fused activation is ignored",
+        "kernels/elementwise.py",
+        "return activation_range(fused_activation(site), y.type, y.scale, y.zero)",
+        'return activation_range("NONE", y.type, y.scale, y.zero)',
+        "kernels/test_arithmetic.py::test_quantized[MUL-uint8]",
+    ),
+    Fault(
+        "NaN wins over the second operand",
+        "kernels/arithmetic.py",
+        "np.fmax(x1, x2, out=y)\n    np.copyto(y, x2, where=x2 != x2)",
+        "np.fmax(x1, x2, out=y)",
+        "kernels/test_arithmetic.py::test_maximum_takes_the_second_where_one_is_nan",
+    ),
+    Fault(
+        "the last block of elements is left out",
+        "kernels/broadcast.py",
+        "for start in range(0, y.size, BLOCK):",
+        "for start in range(0, y.size - BLOCK + 1, BLOCK):",
+        "kernels/test_arithmetic.py::test_large",
+    ),
+    Fault(
+        "numbers are compared as they are stored",
+        "kernels/compare.py",
+        "return rescale_twice((x.astype(np.int64) - zero) << 8, *factor)",
+        "return x.astype(np.int64)",
+        "kernels/test_compare.py::test_quantized_by_hand",
+    ),
+    Fault(
+        "an equal number is not less or equal",
+        "kernels/compare.py",
+        "np.less_equal(_in_units(",
+        "np.less(_in_units(",
+        "kernels/test_compare.py::test_quantized[LESS_EQUAL-int8]",
+    ),
+    Fault(
+        "what lies between entries is cut off",
+        "kernels/tables.py",
+        "(x & 127) + 64) >> 7",
+        "(x & 127)) >> 7",
+        "kernels/test_unary.py::test_quantized[EXP-int16]",
+    ),
+    Fault(
+        "a table forgets the output's zero point",
+        "kernels/tables.py",
+        "scaled + np.float32(y.zero)",
+        "scaled",
+        "kernels/test_unary.py::test_quantized[EXP-int8]",
+    ),
+    Fault(
+        "ROUND goes away from zero",
+        "kernels/unary.py",
+        "np.rint(x, out=y)",
+        "y[...] = np.trunc(x + np.copysign(y.dtype.type(0.5), x))",
+        "kernels/test_unary.py::test_round_goes_to_the_even_number",
+    ),
+    Fault(
+        "a stored root is rounded",
+        "kernels/unary.py",
+        "np.trunc(real / np.float32(y_scale))",
+        "np.rint(real / np.float32(y_scale))",
+        "kernels/test_unary.py::test_sqrt_int8_cuts_off",
+    ),
+    Fault(
+        "a clamp forgets its lower end",
+        "kernels/activation.py",
+        "least = max(least, quantize_one(low, y.scale, y.zero))",
+        "pass",
+        "kernels/test_activation.py::test_relu6_int8_by_hand",
+    ),
+    Fault(
+        "a negative slope turns positive",
+        "kernels/activation.py",
+        "+= sign * rescale_twice(",
+        "+= rescale_twice(",
+        "kernels/test_activation.py::test_quantized[LEAKY_RELU-int8]",
+    ),
+    Fault(
+        "the largest is not taken off before exp",
+        "kernels/softmax.py",
+        "np.subtract(x, _largest(x), out=y)\n        np.multiply",
+        "y[...] = x\n        np.multiply",
+        "kernels/test_softmax.py::test_float[SOFTMAX]",
+    ),
+    Fault(
+        "beta is ignored",
+        "kernels/softmax.py",
+        "fixed = _distances(beta * x.scale)",
+        "fixed = _distances(x.scale)",
+        "kernels/test_softmax.py::test_quantized[int8-int8]",
+    ),
+]

@@ -1,0 +1,62 @@
+"""Faults: products of matrices."""
+
+from tests.faults.fault import Fault
+
+FAULTS = [
+    Fault(
+        "the bias is dropped",
+        "kernels/dense.py",
+        "w[u].T, w_zero) + bias[u]\n        y[b, u] = np.clip(rescale_real",
+        "w[u].T, w_zero)\n        y[b, u] = np.clip(rescale_real",
+        "kernels/test_dense.py::test_int8_by_hand",
+    ),
+    Fault(
+        "the weights' zero point has the wrong sign",
+        "kernels/dense.py",
+        "w_zero = int(w_zero[0])",
+        "w_zero = -int(w_zero[0])",
+        "kernels/test_dense.py::test_integers[uint8-uint8-int32-False]",
+    ),
+    Fault(
+        "the axes of x are not kept",
+        "kernels/dense.py",
+        "return (*shape[:-1], units)",
+        "return x.size // depth, units",
+        "kernels/test_dense.py::test_float",
+    ),
+    Fault(
+        "all units are scaled like the first",
+        "kernels/dense.py",
+        "factor = np.broadcast_to(product / y_scale, units)",
+        "factor = np.broadcast_to(product[0] / y_scale, units)",
+        "kernels/test_dense.py::test_integers[int8-int8-int32-True]",
+    ),
+    Fault(
+        "the last rows of a batch are left out",
+        "kernels/dense.py",
+        "for b in range(0, batch, many_rows):",
+        "for b in range(0, batch - many_rows + 1, many_rows):",
+        "kernels/test_dense.py::test_blocks_change_nothing",
+    ),
+    Fault(
+        "negative numbers do not count for a row's scale",
+        "kernels/hybrid.py",
+        "np.maximum(x.max(-1, initial=0), -x.min(-1, initial=0))",
+        "x.max(-1, initial=0)",
+        "kernels/test_dense.py::test_hybrid[int8]",
+    ),
+    Fault(
+        "a row's range does not hold 0",
+        "kernels/hybrid.py",
+        "low, high = x.min(-1, initial=0), x.max(-1, initial=0)",
+        "low, high = x.min(-1), x.max(-1)",
+        "kernels/test_dense.py::test_hybrid[int8]",
+    ),
+    Fault(
+        "the zero point of the second operand is left out",
+        "kernels/matmul.py",
+        "total = exact_matmul(x, x_zero, w, w_zero)",
+        "total = exact_matmul(x, x_zero, w, 0)",
+        "kernels/test_matmul.py::test_int8_by_hand",
+    ),
+]

@@ -1,0 +1,83 @@
+"""Faults: rounding and rescaling."""
+
+from tests.faults.fault import Fault
+
+FAULTS = [
+    Fault(
+        "a shift to the right rounds negative halves up",
+        "kernels/fixedpoint.py",
+        "return np.right_shift(x + (half + down), exponent)",
+        "return np.right_shift(x + half, exponent)",
+        "kernels/test_arithmetic.py::test_powers_of_two[ADD]",
+    ),
+    Fault(
+        "reals are rounded half to even",
+        "kernels/fixedpoint.py",
+        "return np.trunc(x + np.copysign(half, x))",
+        "return np.rint(x)",
+        "kernels/test_dense.py::test_a_negative_tie_goes_away_from_zero",
+    ),
+    Fault(
+        "the number below one half is rounded up",
+        "kernels/fixedpoint.py",
+        "half = np.nextafter(x.dtype.type(0.5), x.dtype.type(0))",
+        "half = x.dtype.type(0.5)",
+        "kernels/test_requantize.py::test_rounding_by_hand",
+    ),
+    Fault(
+        "a rescaling rounds half down",
+        "kernels/fixedpoint.py",
+        "return np.right_shift(np.asarray(total, np.int64) * multiplier + half, right)",
+        "return np.right_shift(np.asarray(total, np.int64) * multiplier + half - 1, right)",
+        "kernels/test_requantize.py::test_requantize[int16-once]",
+    ),
+    Fault(
+        "sums of convolutions are rescaled with one rounding",
+        "kernels/fixedpoint.py",
+        "                lines += 0.5\n                np.floor(lines, out=lines)\n                lines *= second",
+        "                lines *= second",
+        "kernels/test_conv.py::test_int8_rounds_twice",
+    ),
+    Fault(
+        "a 15-bit multiplier is cut off",
+        "kernels/fixedpoint.py",
+        "(multiplier + (1 << 15)) >> 16, 0x7FFF)",
+        "multiplier >> 16, 0x7FFF)",
+        "kernels/test_requantize.py::test_requantize[int16-wide]",
+    ),
+    Fault(
+        "a multiplier that rounds up to 1 keeps its shift",
+        "kernels/fixedpoint.py",
+        "        multiplier //= 2\n        shift += 1\n",
+        "        multiplier //= 2\n",
+        "kernels/test_requantize.py::test_multipliers_by_hand",
+    ),
+    Fault(
+        "the last rows of a block are not rescaled",
+        "kernels/fixedpoint.py",
+        "((out[:whole].reshape(-1, again * channels), again), (out[whole:], 1))",
+        "((out[:whole].reshape(-1, again * channels), again),)",
+        "kernels/test_requantize.py::test_requantize[int8-twice]",
+    ),
+    Fault(
+        "large shifts take the bias of the first channels",
+        "kernels/fixedpoint.py",
+        "picked = (bias[odd], ",
+        "picked = (bias[: odd.size], ",
+        "kernels/test_requantize.py::test_requantize[int8-twice]",
+    ),
+    Fault(
+        "a fused activation forgets the zero point",
+        "kernels/fixedpoint.py",
+        "high = min(high, quantize_one(real_high, scale, zero))",
+        "high = min(high, quantize_one(real_high, scale, 0))",
+        "kernels/test_arithmetic.py::test_quantized[ADD-int8]",
+    ),
+    Fault(
+        "int8 stops at 128",
+        "kernels/fixedpoint.py",
+        '"int8": (-128, 127)',
+        '"int8": (-128, 128)',
+        "kernels/test_convert.py::test_halves_are_rounded_away_from_zero",
+    ),
+]
