@@ -83,8 +83,8 @@ def _operator(code: Table) -> tuple[str, int, bool]:
             raise ModelError("Operator with CUSTOM builtin_code has no custom_code.")
         return code.custom_code, code.version, True
     preparation = find(name)
-    if preparation is None or not 1 <= code.version <= preparation.max_version:
-        known = f" Versions 1 to {preparation.max_version} are known." if preparation else ""
+    if preparation is None or not preparation.min_version <= code.version <= preparation.max_version:
+        known = f" Versions {preparation.min_version} to {preparation.max_version} are known." if preparation else ""
         raise UnsupportedError(
             f"Didn't find op for builtin opcode '{name}' version '{code.version}'. "
             "An older version of this builtin might be supported. "

@@ -161,13 +161,14 @@ class Preparation:
     max_version: int
     pure: bool  # same inputs, same outputs: may be folded when its inputs are constants
     function: Callable[[Site], Call]
+    min_version: int = 1
 
 
 _PREPARATIONS: dict[str, Preparation] = {}
 
 
 def op(
-    name: str, max_version: int = 1, pure: bool = True
+    name: str, max_version: int = 1, pure: bool = True, min_version: int = 1
 ) -> Callable[[Callable[[Site], Call]], Callable[[Site], Call]]:
     """Registers a preparation under the name of its builtin operator or custom code."""
 
@@ -177,7 +178,7 @@ def op(
             raise ImportError(f"{family} must be imported as minitfl.kernels.*: it registers operators")
         if name in _PREPARATIONS:
             raise ImportError(f"{name} is registered twice, in {_PREPARATIONS[name].function.__module__} and {family}")
-        _PREPARATIONS[name] = Preparation(name, max_version, pure, function)
+        _PREPARATIONS[name] = Preparation(name, max_version, pure, function, min_version)
         return function
 
     return register

@@ -235,7 +235,7 @@ def tile_(site):
     return Call(tile, (x, tuple(times), y), (y,))
 
 
-@op("BROADCAST_TO", max_version=4)
+@op("BROADCAST_TO", max_version=4, min_version=2)
 def broadcast_to(site):
     site.arity(2, 1)
     x, wanted, y = site.input(0), site.input(1), site.output(0)
