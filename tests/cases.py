@@ -78,13 +78,14 @@ def check(
     resolver="BUILTIN_REF",
     sequence=False,
     must_run=True,
+    swept=False,
     **keywords,
 ):
     """Hold minitfl against the official runtime; `ulps`, `bound` (also called float_bound): see `compare`.
 
     Gives the outcome: "equal", or with must_run=False also "error at allocate" (then ours must have raised the same
     builtin type at the same stage, whatever the text) and "died with SIGABRT" (then nothing is known, and ours isn't
-    run).
+    run). swept: the case is one of a sweep over types, which is counted apart, see tests/results.py.
     """
     bound = float_bound if bound is None else bound
     given = {"ulps": ulps, "bound": bound, "resolver": resolver, "sequence": sequence, "must_run": must_run}
@@ -93,10 +94,12 @@ def check(
     try:
         outcome = _check(content, inputs, given, keywords)
     except AssertionError:
-        results.note(content, results.FAILED)
+        results.note(content, results.SWEPT if swept else results.FAILED)
         raise
-    if not outcome.startswith("died"):
-        results.note(content, results.RAN if outcome == "equal" else results.REFUSED)
+    if outcome == "equal":
+        results.note(content, results.TAKEN if swept else results.RAN)
+    elif not outcome.startswith("died"):
+        results.note(content, results.SWEPT if swept else results.REFUSED)
     return outcome
 
 

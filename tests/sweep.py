@@ -36,7 +36,7 @@ def sweep(make, choices, known=None, **keywords):
             continue
         problem = outcome = ""
         try:
-            outcome = check(*made, must_run=False, **keywords)
+            outcome = check(*made, must_run=False, swept=True, **keywords)
         except AssertionError as error:
             problem = str(error)
         if outcome.startswith("died"):

@@ -40,7 +40,7 @@ def test_the_fault_is_caught(official, copy, fault):
 
 def run(folder, test):
     environment = {**os.environ, "MINITFL_FAULTS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    for name in ("MINITFL_REQUIRE_ORACLE", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
+    for name in ("MINITFL_REQUIRE_ORACLE", "MINITFL_RESULTS", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
         environment.pop(name, None)
     command = [
         sys.executable,
