@@ -17,7 +17,10 @@ MOVES = frozenset(
     "RESIZE_NEAREST_NEIGHBOR FILL ZEROS_LIKE CAST READ_VARIABLE IF WHILE FLOOR CEIL ROUND SIGN TOPK_V2 ONE_HOT".split()
 )
 ARITHMETIC = frozenset("ADD SUB MUL DIV SQUARE SQUARED_DIFFERENCE DEQUANTIZE LEAKY_RELU PRELU FLOOR_MOD".split())
-PRODUCTS = frozenset("CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV FULLY_CONNECTED BATCH_MATMUL".split())
+PRODUCTS = frozenset(
+    "CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV CONV_3D CONV_3D_TRANSPOSE FULLY_CONNECTED BATCH_MATMUL".split()
+)
+UNITS = {"CONV_2D": 0, "TRANSPOSE_CONV": 0, "FULLY_CONNECTED": 0, "CONV_3D_TRANSPOSE": 3}  # axis of the weights
 SUMS = frozenset("SUM MEAN AVERAGE_POOL_2D L2_POOL_2D".split())
 
 
@@ -75,5 +78,5 @@ def sum_of_products(step):
     with np.errstate(all="ignore"):
         kernel(**values)
     weights = next(values[name] for name in ("w", "b", "filter") if name in values)
-    depth = weights.size // max(weights.shape[-1] if step.node.op != "CONV_2D" else weights.shape[0], 1)
+    depth = weights.size // max(weights.shape[UNITS.get(step.node.op, -1)], 1)
     return depth, total.astype(np.float64)

@@ -34,7 +34,7 @@ from minitfl.kernels.sums import (
     packed,
     workspace,
 )
-from minitfl.kernels.windows import BLOCK, window
+from minitfl.kernels.windows import BLOCK, meeting, window
 from minitfl.op import Call, Kernel, Site, op
 
 MOST_STRIDE = 32767
@@ -100,7 +100,7 @@ def _sums(x, w, stride, pad, load, y):
     _, out_height, out_width, units = y.shape
     taps = w.shape[1:3]
     matrices = w.transpose(1, 3, 2, 0).reshape(taps[0], depth, taps[1] * units)
-    columns = [_meeting(width, stride[1], m - pad[1], out_width) for m in range(taps[1])]
+    columns = [meeting(width, stride[1], m - pad[1], out_width) for m in range(taps[1])]
     # a row of y, and what a row of x makes of it
     weight = out_width * units + width * (taps[1] * units + depth)
     tall = max(1, BLOCK // max(weight, 1))
@@ -109,23 +109,13 @@ def _sums(x, w, stride, pad, load, y):
             rows = slice(top, min(top + tall, out_height))
             total = np.zeros((rows.stop - top, out_width, units), w.dtype)
             for k in range(taps[0]):
-                here, there = _meeting(height, stride[0], k - pad[0] - top, len(total))
+                here, there = meeting(height, stride[0], k - pad[0] - top, len(total))
                 part = x[image, there]
                 values = part if load is None else load(part, image)
                 spread = np.matmul(values.reshape(-1, depth), matrices[k]).reshape(len(part), width, taps[1], units)
                 for m, (to, origin) in enumerate(columns):
                     total[here, to] += spread[:, origin, m]
             yield image, rows, total.reshape(-1, units)
-
-
-def _meeting(count, stride, start, size):
-    """(where, which) of positions start + i * stride, for i in range(count), that lie within range(size): slices."""
-    first = max(0, -(start // stride))
-    last = min(count, (size - 1 - start) // stride + 1)
-    if first >= last:
-        return slice(0, 0), slice(0, 0)
-    place = start + first * stride
-    return slice(place, place + (last - first - 1) * stride + 1, stride), slice(first, last)
 
 
 # ---- preparation

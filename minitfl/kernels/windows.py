@@ -66,6 +66,16 @@ def fitted(x_shape, y_shape, filter, pad, stride, dilation):
     return taps[0], taps[1], tuple(moved)
 
 
+def meeting(count, stride, start, size):
+    """(where, which) of positions start + i * stride, for i in range(count), that lie within range(size): slices."""
+    first = max(0, -(start // stride))
+    last = min(count, (size - 1 - start) // stride + 1)
+    if first >= last:
+        return slice(0, 0), slice(0, 0)
+    place = start + first * stride
+    return slice(place, place + (last - first - 1) * stride + 1, stride), slice(first, last)
+
+
 Load = Callable[[np.ndarray, np.ndarray, int], None]  # writes the values of a part of an image: (out, part, image)
 
 

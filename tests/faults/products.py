@@ -1,4 +1,4 @@
-"""Faults: products of matrices."""
+"""Faults: sums of products."""
 
 from tests.faults.fault import Fault
 
@@ -58,5 +58,19 @@ FAULTS = [
         "total = exact_matmul(x, x_zero, w, w_zero)",
         "total = exact_matmul(x, x_zero, w, 0)",
         "kernels/test_matmul.py::test_int8_by_hand",
+    ),
+    Fault(
+        "a part of a volume starts where the volume does",
+        "kernels/conv3d.py",
+        "block[n].start * stride[n] + tap[n]",
+        "tap[n]",
+        "kernels/test_conv3d.py::test_differential[small blocks-CONV_3D]",
+    ),
+    Fault(
+        "dilations are those of the height",
+        "kernels/conv3d.py",
+        'f"dilation_{axis}_factor"',
+        '"dilation_h_factor"',
+        "kernels/test_conv3d.py::test_differential[-CONV_3D_TRANSPOSE]",
     ),
 ]
