@@ -1,0 +1,27 @@
+"""Faults: segments, order, windows that reduce, suppression."""
+
+from tests.faults.fault import Fault
+
+FAULTS = [
+    Fault(
+        "exclusive sums are inclusive",
+        "kernels/segment.py",
+        "x, y = x[:-1], y[1:]",
+        "x, y = x[1:], y[1:]",
+        "kernels/test_segment.py::test_sums_of_all_before",
+    ),
+    Fault(
+        "a negative id counts from the end",
+        "kernels/segment.py",
+        "counted = ids >= 0",
+        "counted = ids >= -1",
+        "kernels/test_segment.py::test_segments_in_any_order",
+    ),
+    Fault(
+        "an empty segment's highest is infinite",
+        "kernels/segment.py",
+        "return float(np.finfo(np.float32).min), float(np.finfo(np.float32).max)",
+        "return -math.inf, math.inf",
+        "kernels/test_segment.py::test_unsorted[UNSORTED_SEGMENT_MAX-float32]",
+    ),
+]
