@@ -8,7 +8,11 @@ factor; the kernels do so in integers, with the factor written as multiplier * 2
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -100,7 +104,29 @@ def power_of_two(scale: float) -> int | None:
 
 # ---- rules for arrays of integers
 
+# who is told of each rescaling while it is set: observer(name of the rule, total, the rule's other arguments)
+OBSERVER: ContextVar[Callable[[str, Any, tuple[Any, ...]], None] | None] = ContextVar("OBSERVER", default=None)
 
+
+def observed(rule):
+    """A rule whose uses the observer of the moment is told of, but not those of the rules inside it."""
+
+    @wraps(rule)
+    def told(total, *numbers):
+        observer = OBSERVER.get()
+        if observer is None:
+            return rule(total, *numbers)
+        token = OBSERVER.set(None)
+        try:
+            observer(rule.__name__, total, numbers)
+            return rule(total, *numbers)
+        finally:
+            OBSERVER.reset(token)
+
+    return told
+
+
+@observed
 def rescale(total, multiplier, shift):
     """total * multiplier * 2**(shift - 31), rounded once, half up. int64 in, int64 out; |total| < 2**31.
 
@@ -111,6 +137,7 @@ def rescale(total, multiplier, shift):
     return np.right_shift(np.asarray(total, np.int64) * multiplier + half, right)
 
 
+@observed
 def rescale_wide(total, multiplier, shift):
     """rescale for 48-bit totals (int16 activations with int64 sums): the multiplier is first cut to 15 bits."""
     multiplier = np.asarray(multiplier, np.int64)
@@ -147,6 +174,7 @@ def rounding_shift(x, exponent):
     return np.right_shift(x + (half + down), exponent)
 
 
+@observed
 def rescale_twice(total, multiplier, shift):
     """total * multiplier * 2**(shift - 31), rounded twice: a high_mul, then a rounding_shift. multiplier >= 0.
 
@@ -164,12 +192,14 @@ def rescale_twice(total, multiplier, shift):
     return rounding_shift(product, np.maximum(-shift, 0))
 
 
+@observed
 def rescale_wrapped(total, multiplier, shift):
     """rescale_twice in 32-bit variables: what a shift to the left pushes out of them is lost. QUANTIZE of integers."""
     shifted = wrap_int32(np.left_shift(np.asarray(total, np.int64), max(shift, 0)))
     return rescale_twice(shifted, multiplier, min(shift, 0))
 
 
+@observed
 def rescale_up(total, multiplier, shift):
     """rescale_twice with both roundings half up: the rule of the optimised matrix products."""
     shift = np.asarray(shift, np.int64)
@@ -201,6 +231,7 @@ def round_away_finite(x):
     return whole
 
 
+@observed
 def rescale_real(total, factor):
     """total * factor rounded to a whole number, half away from zero; computed in float64, as float64.
 
@@ -224,6 +255,7 @@ def float32_to_bfloat16(x):
 # ---- from sums of products to stored values
 
 
+@observed
 def requantize(total, bias, multiplier, shift, zero, low, high, rule, y):
     """y = clip(rescale(total + bias) + zero, low, high), for whole numbers `total` (rows, channels) held as floats.
 

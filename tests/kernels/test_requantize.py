@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from minitfl.kernels.fixedpoint import (
     INT32_MAX,
+    OBSERVER,
     exact_weights,
     quantize_multiplier,
     requantize,
+    rescale_twice,
+    rescale_wrapped,
     round_away,
     round_away_finite,
 )
@@ -51,6 +54,22 @@ def test_multipliers_by_hand():
     assert quantize_multiplier(3 * 2.0**-33) == (3 << 29, -31)
     assert quantize_multiplier(2.0**-33) == (0, 0)
     assert quantize_multiplier(2.0**31) == (INT32_MAX, 30)
+
+
+def test_an_observer_is_told_of_each_rescaling():
+    """Of the rules that a rule itself uses it is not told, and of nothing once it is gone."""
+    told = []
+    token = OBSERVER.set(lambda *what: told.append(what))
+    try:
+        y = np.empty((1, 1), np.int16)
+        requantize(np.array([[5.0]]), np.array([1]), np.array([3 << 29]), np.array([0]), 0, -9, 9, "twice", y)
+        assert y.tolist() == [[5]]  # 6 * 0.75, rounded away from zero
+        assert rescale_wrapped(6, 1 << 30, 2) == 12
+    finally:
+        OBSERVER.reset(token)
+    rescale_twice(6, 1 << 30, 2)
+    assert [name for name, _, _ in told] == ["requantize", "rescale_wrapped"]
+    assert told[1][1:] == (6, (1 << 30, 2))
 
 
 @pytest.mark.parametrize("rounding", (round_away, round_away_finite))
