@@ -14,6 +14,7 @@ FAMILIES = {
     "depthwise": "DEPTHWISE_CONV_2D",
     "transpose_conv": "TRANSPOSE_CONV",
     "conv3d": "CONV_3D CONV_3D_TRANSPOSE",
+    "sparse": "DENSIFY",
     "pool": "AVERAGE_POOL_2D MAX_POOL_2D L2_POOL_2D",
     "reduce": "MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_PROD REDUCE_ANY REDUCE_ALL",
     "segment": "CUMSUM SEGMENT_SUM "

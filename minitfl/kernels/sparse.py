@@ -1,18 +1,25 @@
-"""Sparse constants -> dense arrays, by their sparsity parameters.
+"""Sparse constants -> dense arrays, by their sparsity parameters. DENSIFY: y = x, a sparse constant, dense.
 
 Each level of the traversal order is dense (every index) or compressed: segments[p] to segments[p + 1] bound, for
 position p of the level above, the indices that are there. With blocks, level n + k walks inside the blocks of dimension
-block_map[k].
+block_map[k]. Constants are made dense when they are loaded, so that every operator takes them, and DENSIFY has only to
+hand them on.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from minitfl.errors import ModelError
+from minitfl.kernels.broadcast import refused
+from minitfl.kernels.copying import copy_results
+from minitfl.op import Call, Site, op
+
+TYPES = ("float32", "float16", "int8")
 
 
 def densify(values: np.ndarray, shape: tuple[int, ...], sparsity: dict[str, Any]) -> np.ndarray:
@@ -34,8 +41,10 @@ def densify(values: np.ndarray, shape: tuple[int, ...], sparsity: dict[str, Any]
 
     count = 1
     coordinates: list[np.ndarray] = []
-    for level in levels:
-        parents, at = _descend(level, count, values.size)
+    for n, level in enumerate(levels):
+        # what the next compressed level bounds, or else the stored values, is all that a file can speak of
+        below = (lower["array_segments"].size for lower in levels[n + 1 :] if lower["format"] != 0)
+        parents, at = _descend(level, count, next(below, values.size))
         coordinates = [c[parents] for c in coordinates] + [at]
         count = at.size
     if count > values.size:
@@ -63,7 +72,7 @@ def _descend(level: dict[str, Any], count: int, most: int) -> tuple[np.ndarray, 
     if level["format"] == 0:
         size = level["dense_size"]
         if size < 0 or count * size > most:
-            raise ModelError(f"sparsity parameters place more than the {most} values that are stored")
+            raise ModelError(f"sparsity parameters place {count} times {size} values where there are at most {most}")
         return np.repeat(np.arange(count), size), np.tile(np.arange(size), count)
     segments = level["array_segments"].astype(np.int64)
     indices = level["array_indices"].astype(np.int64)
@@ -72,3 +81,16 @@ def _descend(level: dict[str, Any], count: int, most: int) -> tuple[np.ndarray, 
             f"sparse segments of length {segments.size} do not fit {count} rows and {indices.size} indices"
         )
     return np.repeat(np.arange(count), np.diff(segments)), indices
+
+
+@op("DENSIFY")
+def densify_(site: Site) -> Call:
+    site.arity(1, 1)
+    x = site.input(0)
+    site.expect(x.type != "string", "the input holds strings")
+    site.expect(x.data is not None, "the input is no constant")
+    site.expect(x.sparsity, "the input has no sparsity parameters")
+    y = replace(site.output(0), type=x.type).reshaped(x.known_shape)
+    if x.type not in TYPES:
+        return refused(y, f"type {x.type} is not supported")
+    return Call(copy_results, (x, y), (y,))

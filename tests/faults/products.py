@@ -73,4 +73,11 @@ FAULTS = [
         '"dilation_h_factor"',
         "kernels/test_conv3d.py::test_differential[-CONV_3D_TRANSPOSE]",
     ),
+    Fault(
+        "the places inside a block are not stretched over its dimension",
+        "kernels/sparse.py",
+        "by_dimension[dimension] += at * block[dimension]",
+        "by_dimension[dimension] += at",
+        "kernels/test_sparse.py::test_by_hand",
+    ),
 ]
