@@ -33,6 +33,7 @@ FAMILIES = {
     "svdf": "SVDF",
     "control": "IF WHILE CALL_ONCE",
     "resource": "VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE",
+    "spectral": "RFFT2D",
     "detection": "TFLite_Detection_PostProcess",
 }
 

@@ -45,6 +45,15 @@ def one_op(op, arguments, outputs, version=1, custom=None, shape=(), **options):
     return m.content(), arrays
 
 
+def blank(type, shape, *, constant=False, **quantization):
+    """An Arg of zeros, or empty strings, of any tensor type."""
+    stored = {"string": object, "int4": np.int8, "uint4": np.uint8, "int2": np.int8}.get(type, type)
+    if type == "bfloat16":
+        from ml_dtypes import bfloat16 as stored
+    array = np.full(shape, b"", object) if type == "string" else np.zeros(shape, stored)
+    return Arg(array, type, constant=constant, **quantization)
+
+
 def run(op, arguments, outputs, **keywords):
     """minitfl's outputs."""
     return ours(*one_op(op, arguments, outputs, **keywords))
