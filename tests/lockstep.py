@@ -57,7 +57,7 @@ def forced(content, inputs, official, wrong=()):
                 judge_matmul(step, subgraph.tensors[i], mine)
                 outcome.tensors += 1
                 continue
-            bound = float_bound(step, theirs) if mine.dtype.kind == "f" else None
+            bound = float_bound(step, theirs) if mine.dtype.kind in "fc" else None
             place = f"node {step.node.index} {step.node.op} -> tensor {i} '{subgraph.tensors[i].name}', "
             compare([mine], [theirs], bound=bound, place=place)
             outcome.tensors += 1

@@ -17,11 +17,12 @@ import numpy as np
 
 from minitfl.errors import ModelError
 from minitfl.kernels.broadcast import fail, refuse
+from minitfl.kernels.custom_options import read_options
 from minitfl.op import Call, Kernel, op
-from minitfl.schema.flexbuffers import read_flexbuffer
-from minitfl.schema.reader import SchemaError
 
 PER_CLASS = 100  # detections of a class, where the options do not say
+INTEGERS = ("max_detections", "max_classes_per_detection", "num_classes", "detections_per_class")
+FLOATS = ("nms_score_threshold", "nms_iou_threshold", "y_scale", "x_scale", "h_scale", "w_scale")
 
 
 @Kernel
@@ -153,7 +154,7 @@ def detection_post_process(site):
     encodings, predictions, anchors = (site.input(i) for i in range(3))
     for t, rank in ((encodings, 3), (predictions, 3), (anchors, 2)):
         site.expect(t.rank == rank, f"'{t.name}' has {t.rank} axes, not {rank}")
-    options = _options(site)
+    options = read_options(site, INTEGERS, FLOATS, ["use_regular_nms"], detections_per_class=PER_CLASS)
     most, per_box = options["max_detections"], options["max_classes_per_detection"]
     site.expect(most * per_box >= 0, f"{most} detections of {per_box} classes")
     outputs = [site.output(i) for i in range(4)]
@@ -173,23 +174,6 @@ def detection_post_process(site):
         per_class = min(options["detections_per_class"], most)
         return Call(detect_regular, (*inputs, per_class, *outputs), outputs)
     return Call(detect_fast, (*inputs, per_box, *outputs), outputs)
-
-
-def _options(site):
-    """The options by name; a missing number reads as 0."""
-    try:
-        given = read_flexbuffer(site.custom_options)
-    except SchemaError as error:
-        raise ModelError(f"the options can't be read: {error}") from None
-    site.expect(isinstance(given, dict), f"the options are {type(given).__name__}, not a map")
-    integers = ("max_detections", "max_classes_per_detection", "num_classes", "detections_per_class")
-    floats = ("nms_score_threshold", "nms_iou_threshold", "y_scale", "x_scale", "h_scale", "w_scale")
-    for name, value in given.items():
-        known = name in integers or name in floats or name == "use_regular_nms"
-        site.expect(not known or isinstance(value, (bool, int, float)), f"option {name} is {value!r}")
-    options = {name: int(given.get(name, PER_CLASS if name == "detections_per_class" else 0)) for name in integers}
-    options |= {name: np.float32(given.get(name, 0)) for name in floats}
-    return options | {"use_regular_nms": bool(given.get("use_regular_nms", False))}
 
 
 def _faults(options, encodings, predictions, anchors):

@@ -34,6 +34,7 @@ FAMILIES = {
     "control": "IF WHILE CALL_ONCE",
     "resource": "VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE",
     "spectral": "RFFT2D",
+    "audio": "AudioSpectrogram Mfcc",
     "detection": "TFLite_Detection_PostProcess",
 }
 
