@@ -59,7 +59,7 @@ def float_bound(step, y):
         return (floats[0].shape[-1] + 12) * EPSILON * np.abs(y) + 1e-38
     if op == "RESIZE_BILINEAR":
         return 8 * EPSILON * most
-    if op in ("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "SVDF"):
+    if op == "SVDF" or op.endswith(("LSTM", "RNN")):
         # gates are sums over all inputs and the state, through functions whose slope is at most 1
         depth = max(a.shape[-1] for a in inputs if a.ndim == 2)
         return 64 * (depth + 4) * EPSILON * max(most, 1.0)

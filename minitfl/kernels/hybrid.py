@@ -9,9 +9,11 @@ Each row of x is brought to 8 bits when it is met, x ~ scale * (q - zero) with a
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from minitfl.kernels.fixedpoint import exact_matmul
+from minitfl.kernels.fixedpoint import exact_matmul, exact_weights
 
 HALF = np.nextafter(np.float32(0.5), np.float32(0))  # |x| + HALF, cut off, is |x| rounded half up in float32
 
@@ -80,4 +82,32 @@ def hybrid_matmul(q, scale, zero, w, w_scale):
     total = exact_matmul(q, zero[..., None], np.swapaxes(w, -1, -2), 0).astype(np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         total *= scale[..., None] * np.asarray(w_scale, np.float32)
+    return total
+
+
+# ---- weights that are packed once, for kernels that meet them at every step of time
+
+
+def hybrid_stack(stored, scales):
+    """(floats, bounds, scales): 8-bit weights (units, depth) and the scale of each row, ready for hybrid_product.
+
+    uint8 weights hold the bits of int8 ones, as the oldest converters wrote them.
+    """
+    return (*exact_weights(stored.view(np.int8), 0, 255), np.broadcast_to(np.float32(scales), len(stored)))
+
+
+def hybrid_product(x, stack, asymmetric):
+    """hybrid_matmul of the rows of x, brought to 8 bits here, and a hybrid_stack: float32 (rows, units)."""
+    floats, bounds, scales = stack
+    q, scale, zero = quantize_rows(x, asymmetric)
+    total = stacked_product(np.subtract(q, zero[:, None], dtype=floats.dtype), floats, bounds).astype(np.float32)
+    total *= scale[:, None] * scales
+    return total
+
+
+def stacked_product(x, floats, bounds):
+    """x @ floats.T, exactly: floats and bounds as exact_weights gives them, x whole numbers of the same type."""
+    total = x[:, : bounds[1]] @ floats[:, : bounds[1]].T
+    for a, b in pairwise(bounds[1:]):
+        total = total.astype(np.float64) + x[:, a:b] @ floats[:, a:b].T
     return total

@@ -15,11 +15,9 @@ are, in the order of `weights`: input_to_input, recurrent_to_input, cell_to_inpu
 forget, cell and output; projection, projection_bias.
 """
 
-from itertools import pairwise
-
 import numpy as np
 
-from minitfl.kernels.hybrid import quantize_rows
+from minitfl.kernels.hybrid import quantize_rows, stacked_product
 from minitfl.op import Kernel
 
 NORM_GUARD = np.float32(1e-8)
@@ -59,14 +57,6 @@ def lstm_hybrid(names, stacks, asymmetric, activation, cell_clip, proj_clip, x, 
         return result
 
     run_steps(w, product, activation, cell_clip, proj_clip, x, h, c, y)
-
-
-def stacked_product(x, floats, bounds):
-    """x @ floats.T, exactly: floats and bounds as exact_weights gives them, x whole numbers of the same type."""
-    total = x[:, : bounds[1]] @ floats[:, : bounds[1]].T
-    for a, b in pairwise(bounds[1:]):
-        total = total.astype(np.float64) + x[:, a:b] @ floats[:, a:b].T
-    return total
 
 
 def parts(total, count):

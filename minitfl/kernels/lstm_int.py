@@ -16,7 +16,8 @@ from minitfl.kernels.fixedpoint import (
     wrap_int32,
 )
 from minitfl.kernels.gates import logistic, tanh
-from minitfl.kernels.lstm_float import parts, stacked_product, steps_at_once
+from minitfl.kernels.hybrid import stacked_product
+from minitfl.kernels.lstm_float import parts, steps_at_once
 from minitfl.op import Kernel
 
 
