@@ -1,9 +1,10 @@
 """One-op models whose arguments are arrays, as constants or as inputs, for the ops that move and pick values."""
 
 import numpy as np
+from hypothesis import given
 
 from minitfl.build import Model, bfloat16_bits
-from tests.cases import ours
+from tests.cases import SEEDS, array, differential, ours
 
 
 class Arg:
@@ -62,3 +63,44 @@ def run(op, arguments, outputs, **keywords):
 def bfloat16(array):
     """Contents of a bfloat16 constant."""
     return bfloat16_bits(array)
+
+
+# ---- drawing
+
+
+def each_case(case, count=200):
+    """Calls case(rng) that often; Hypothesis draws the seed of the generator and nothing else, which is quick."""
+
+    @differential(count)
+    @given(SEEDS)
+    def run(seed):
+        case(np.random.default_rng(seed))
+
+    run()
+
+
+def contents(rng, type, shape, **limits):
+    """cases.array, drawn by a generator."""
+    return array(lambda _: int(rng.integers(2**24)), type, shape, **limits)
+
+
+def sides(rng, least_rank, most_rank, most=4, least=1):
+    """A shape; one in twelve has a side of 0 where `least` allows it."""
+    shape = rng.integers(max(least, 1), most + 1, rng.integers(least_rank, most_rank + 1))
+    if not least and shape.size and rng.random() < 1 / 12:
+        shape[rng.integers(shape.size)] = 0
+    return tuple(shape.tolist())
+
+
+def sample(type, shape):
+    """Contents of any type in which neighbours differ."""
+    n = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    if type == "string":
+        return np.array([b"%d" % i for i in n.ravel()], object).reshape(shape)
+    if type == "bfloat16":
+        import ml_dtypes
+
+        return n.astype(ml_dtypes.bfloat16)
+    few = {"int4": (8, "int8"), "uint4": (16, "uint8"), "int2": (2, "int8"), "bool": (2, "bool")}
+    most, dtype = few.get(type, (128, "int8" if type.startswith("float8") else type))
+    return (n % most).astype(dtype)

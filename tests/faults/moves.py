@@ -1,0 +1,13 @@
+"""Faults: operators that reverse, spread and replace values, and read or write them where indices say."""
+
+from tests.faults.fault import Fault
+
+FAULTS = [
+    Fault(
+        "REVERSE_SEQUENCE reverses whole rows",
+        "kernels/reverse.py",
+        "source = np.where(i < lengths[:, np.newaxis], lengths[:, np.newaxis] - 1 - i, i)",
+        "source = np.where(i < lengths[:, np.newaxis], n - 1 - i, i)",
+        "kernels/test_reverse.py::test_the_rest_of_a_row_stays",
+    ),
+]
