@@ -10,4 +10,11 @@ FAULTS = [
         "source = np.where(i < lengths[:, np.newaxis], n - 1 - i, i)",
         "kernels/test_reverse.py::test_the_rest_of_a_row_stays",
     ),
+    Fault(
+        "MATRIX_DIAG sets the last rows of flat matrices",
+        "kernels/diagonal.py",
+        'np.einsum("...ii->...i", y[..., : min(y.shape[-2:]), : min(y.shape[-2:])])',
+        'np.einsum("...ii->...i", y[..., -min(y.shape[-2:]) :, : min(y.shape[-2:])])',
+        "kernels/test_diagonal.py::test_matrix_set_diag",
+    ),
 ]
