@@ -17,4 +17,11 @@ FAULTS = [
         'np.einsum("...ii->...i", y[..., -min(y.shape[-2:]) :, : min(y.shape[-2:])])',
         "kernels/test_diagonal.py::test_matrix_set_diag",
     ),
+    Fault(
+        "what STABLEHLO_PAD cuts off rounds down",
+        "kernels/dilate.py",
+        "first = -(min(low, 0) // step)",
+        "first = -min(low, 0) // step",
+        "kernels/test_dilate.py::test_negative_padding_cuts_off",
+    ),
 ]
