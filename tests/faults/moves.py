@@ -24,4 +24,11 @@ FAULTS = [
         "first = -min(low, 0) // step",
         "kernels/test_dilate.py::test_negative_padding_cuts_off",
     ),
+    Fault(
+        "an update past the end is cut instead of moved",
+        "kernels/update.py",
+        "begins = np.clip(start, 0, most).tolist()",
+        "begins = np.maximum(start, 0).tolist()",
+        "kernels/test_update.py::test_an_update_is_moved_inwards",
+    ),
 ]
