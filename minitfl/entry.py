@@ -7,9 +7,9 @@ where that loses nothing but precision (float64 to float32, Python numbers), and
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from minitfl.graph import Graph, Subgraph, Tensor
 from minitfl.real import dequantize, is_quantized, quantize
 from minitfl.values import scalar_type, shown_dtype
 from minitfl.wrapper import InterpreterWrapper
+
+if TYPE_CHECKING:
+    from minitfl.trace import TraceStep
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,25 @@ def convert(value: Any, tensor: Tensor, real: bool) -> np.ndarray:
     return cast
 
 
+def random_array(tensor: Tensor, chance: np.random.Generator) -> np.ndarray:
+    """Contents for an input; always stored numbers, never real ones."""
+    shape = tuple(max(n, 1) if n < 0 else n for n in tensor.known_shape)
+    dtype = shown_dtype(tensor.type)
+    if tensor.type == "string":
+        return np.full(shape, b"", object)
+    if tensor.type == "bool":
+        return chance.integers(0, 2, shape).astype(bool)
+    if dtype.kind not in "iu" or tensor.type == "bfloat16":
+        if dtype.kind not in "fcV":
+            raise ValueError(f"input '{tensor.name}' is {tensor.type}: it can't be filled with random numbers")
+        return chance.uniform(-1, 1, shape).astype(np.float32).astype(dtype)
+    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if is_quantized(tensor) else (0, 9)
+    bits = {"int4": 4, "int2": 2}.get(tensor.type)
+    if bits:
+        low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return chance.integers(low, high, shape, dtype=dtype, endpoint=True)
+
+
 # ---- running
 
 
@@ -159,11 +181,7 @@ def _file_shape(tensor: Tensor) -> tuple[int, ...]:
 def _once(wrapper: InterpreterWrapper, entry: Entry, arrays: Mapping[int, np.ndarray]) -> dict[str, Any]:
     subgraph = entry.subgraph.index
     try:
-        for i, array in arrays.items():
-            wrapper.ResizeInputTensor(i, np.array(array.shape, np.int32), False, subgraph)
-        wrapper.AllocateTensors(subgraph)
-        for i, array in arrays.items():
-            wrapper.SetTensor(i, array, subgraph)
+        fill(wrapper, entry, arrays)
         wrapper.Invoke(subgraph)
     except ModelError as error:
         rows = _unusual_batch(entry, arrays)
@@ -174,6 +192,27 @@ def _once(wrapper: InterpreterWrapper, entry: Entry, arrays: Mapping[int, np.nda
             f"{error}\nThe graph does not run with {rows} rows at once: batch={own} runs them in pieces."
         ) from error
     return {name: wrapper.GetTensor(i, subgraph) for name, i in entry.outputs.items()}
+
+
+def fill(wrapper: InterpreterWrapper, entry: Entry, arrays: Mapping[int, np.ndarray]) -> None:
+    """Sets inputs, after giving them the arrays' shapes."""
+    subgraph = entry.subgraph.index
+    for i, array in arrays.items():
+        wrapper.ResizeInputTensor(i, np.array(array.shape, np.int32), False, subgraph)
+    wrapper.AllocateTensors(subgraph)
+    for i, array in arrays.items():
+        wrapper.SetTensor(i, array, subgraph)
+
+
+def trace(wrapper: InterpreterWrapper, entry: Entry, given: Mapping[int, Any], real: bool) -> Iterator[TraceStep]:
+    """The steps of a run on {input index: value}, or on the inputs that are set."""
+    tensors = entry.subgraph.tensors
+    arrays = {i: convert(value, tensors[i], real) for i, value in given.items()}
+    for i, array in arrays.items():
+        check_rank(tensors[i], array)
+    with wrapper.turn("trace"):
+        fill(wrapper, entry, arrays)
+    return wrapper.trace(entry.subgraph.index)
 
 
 def _batched(entry: Entry, arrays: Mapping[int, np.ndarray]) -> dict[int, int]:

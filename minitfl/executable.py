@@ -158,11 +158,15 @@ class Frame:
     # ---- while running
 
     def _run_late(self, step: Step) -> None:
-        """Runs the node as in the run before if it works on the same arrays, else prepares it anew."""
+        late = self.late(step)
+        late.kernel(*late.args)
+
+    def late(self, step: Step) -> LateCall:
+        """The call of the run before if the node works on the same arrays, else it is prepared anew."""
         late = self._late.get(step.node.index)
         if late is None or any(self.arrays[i] is not array for i, array in late.arrays):
             late = self._bind_late(step)
-        late.kernel(*late.args)
+        return late
 
     def _bind_late(self, step: Step) -> LateCall:
         """Prepares the node with the contents at hand and gives its outputs memory."""
@@ -242,20 +246,25 @@ class LateCall:
 
 
 class BoundStep:
-    """One node about to run."""
+    """One node about to run. Of a late one, kernel and args are known once it has run."""
 
     def __init__(self, frame: Frame, step: Step, kernel: Callable[..., None], args: tuple[Any, ...]):
         self.frame = frame
         self.node: Node = step.node
         self.late = step.call is None
+        self.skipped = step.skip
         self.inputs = step.node.inputs
         self.outputs = step.node.outputs
         self.kernel = kernel
         self.args = args
+        self._step = step
 
     def run(self) -> None:
         try:
             with np.errstate(all="ignore"):
+                if self.late and self._step.lacks < 0:
+                    late = self.frame.late(self._step)
+                    self.kernel, self.args = late.kernel, late.args
                 self.kernel(*self.args)
         except ModelError as error:
             raise placed(error, self.frame.plan.subgraph, self.node, "invoke") from error

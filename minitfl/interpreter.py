@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 import pickle
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from minitfl.plan import MemoryPlan
 from minitfl.registerers import collect
 from minitfl.runtime import Runtime
 from minitfl.signature import SignatureRunner
+
+if TYPE_CHECKING:
+    from minitfl.trace import TraceStep
 
 __all__ = [
     "Delegate",
@@ -81,6 +84,12 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
     custom_ops : mapping of str to function
         `{"Name": function}`: function(inputs, options) -> outputs computes the operator in plain Python, see
         `minitfl.custom`.
+    kernels : str or mapping of str to function
+        "auto" or "numpy": our own. `{"CONV_2D": function}`: function(inputs, options, node) -> outputs computes that
+        operator in the place of ours, see `minitfl.substitute`; `minitfl.check` compares the two.
+    verbose : int
+        While it runs, invoke prints each node: 1 its operator, 2 shapes, ranges and rescalings too, 3 values too,
+        shortened.
     mmap : bool
         Map the file instead of reading it: pages are loaded when they are first used and shared between processes. The
         file must not be cut while it is mapped. Its size is checked before each invoke, which narrows the danger of a
@@ -107,6 +116,8 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
         experimental_force_delegate_node_profiling: bool = False,
         *,
         custom_ops: Mapping[str, Callable[..., Any]] | None = None,
+        kernels: str | Mapping[str, Callable[..., Any]] = "auto",
+        verbose: int = 0,
         mmap: bool = False,
     ):
         if not hasattr(self, "_custom_op_registerers"):
@@ -118,6 +129,9 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
                 raise TypeError(
                     f"custom_ops[{name!r}] must be a function(inputs, options) -> outputs, not {function!r}"
                 )
+        if verbose not in (0, 1, 2, 3):
+            raise ValueError(f"verbose is 0, 1, 2 or 3, not {verbose!r}")
+        own = _own_kernels(kernels)
         opened = _open(model_path, model_content, mmap)
         if opened.given:
             self._model_content = opened.content
@@ -125,6 +139,8 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
             load_model(opened.content),
             preserve_all=bool(experimental_preserve_all_tensors),
             custom_ops={**collect(self._custom_op_registerers), **(custom_ops or {})},
+            kernels=own,
+            verbose=int(verbose),
         )
         self._interpreter = _interpreter_wrapper.InterpreterWrapper(
             opened, runtime, num_threads or 1, experimental_compress_quantization_zero_points
@@ -300,6 +316,37 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
 
     __call__ = run
 
+    def trace(self, *args: Any, real: bool = False, signature: str | None = None, **inputs: Any) -> Iterator[TraceStep]:
+        """Runs the model and tells of each node when it has run.
+
+        >>> for step in interpreter.trace(image=x):
+        ...     print(step)
+
+        Parameters
+        ----------
+        *args, **inputs, real, signature
+            As of `run`. Without inputs the model runs on those that are set, as `invoke` does.
+
+        Yields
+        ------
+        minitfl.trace.TraceStep
+            Nodes of the subgraph in order: `index`, `op`, `version`, `options`, `inputs` and `outputs` (name, type,
+            shape, array, quantization), `kernel` and its `file`, `late`, `folded`, and for quantized operators
+            `rescalings`: multipliers, shifts and the range of the integer sums. Subgraphs that a node calls run within
+            its step.
+
+        Raises
+        ------
+        ValueError
+            The inputs are not those of the model.
+        RuntimeError
+            A node fails; those before it have been told.
+        """
+        self._ensure_safe()
+        found = entry.find_entry(self._interpreter.graph, signature)
+        given = entry.match(found, args, inputs) if args or inputs else {}
+        return entry.trace(self._interpreter, found, given, real)
+
     # ---- what the model brings along
 
     @property
@@ -351,7 +398,7 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
     def __getstate__(self) -> dict[str, Any]:
         wrapper = self._interpreter
         runtime = wrapper.runtime
-        for name, function in runtime.custom_ops.items():
+        for name, function in (*runtime.custom_ops.items(), *runtime.kernels.items()):
             _check_pickles(name, function)
         with wrapper.turn("pickle"):
             kept = {k: v for k, v in self.__dict__.items() if k not in _NOT_PICKLED}
@@ -361,8 +408,7 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
                 "name": wrapper.source.name,
                 "given": wrapper.source.given,
                 "num_threads": wrapper.num_threads,
-                "preserve_all": runtime.preserve_all,
-                "custom_ops": runtime.custom_ops,
+                "choices": runtime.choices(),
                 "state": runtime.get_state(),
             }
 
@@ -371,7 +417,7 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
         opened = source.Source(data["content"], data["name"], data["given"])
         if opened.given:
             self._model_content = opened.content
-        runtime = Runtime(load_model(opened.content), preserve_all=data["preserve_all"], custom_ops=data["custom_ops"])
+        runtime = Runtime(load_model(opened.content), **data["choices"])
         runtime.set_state(data["state"])
         self._custom_op_registerers = []
         self._interpreter = _interpreter_wrapper.InterpreterWrapper(
@@ -438,6 +484,14 @@ def _open(path: Any, content: Any, mmap: bool) -> source.Source:
     if path:
         raise ValueError("Can't both provide `model_path` and `model_content`")
     raise ValueError("`model_path` or `model_content` must be specified.")
+
+
+def _own_kernels(kernels: Any) -> dict[str, Callable[..., Any]]:
+    if kernels in ("auto", "numpy"):
+        return {}
+    from minitfl import substitute
+
+    return substitute.checked(kernels)
 
 
 def _check_pickles(name: str, function: Any) -> None:

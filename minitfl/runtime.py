@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from minitfl.op import Preparation
 from minitfl.plan import MemoryPlan, Shape
 from minitfl.planning import Planner
 from minitfl.state import State
+
+if TYPE_CHECKING:
+    from minitfl.trace import TraceStep
 
 MOST_DEPTH = 64  # of subgraphs that call each other
 
@@ -56,15 +59,29 @@ class Instance:
         self.ready = True
 
     def invoke(self) -> None:
-        if not self.ready or self.frame is None:
-            raise ModelRuntimeError("Invoke called on model that is not ready.")
-        self.frame.run()
+        frame, level = self._ready_frame(), self.runtime.verbose
+        if not level:
+            frame.run()
+            return
+        from minitfl import trace
+
+        for step in trace.trace(frame):
+            print(trace.text(step, level))
 
     def steps(self) -> Iterator[BoundStep]:
         """invoke(), one step at a time."""
+        return self._ready_frame().steps()
+
+    def trace(self) -> Iterator[TraceStep]:
+        """invoke(), told step by step."""
+        from minitfl import trace
+
+        return trace.trace(self._ready_frame())
+
+    def _ready_frame(self) -> Frame:
         if not self.ready or self.frame is None:
             raise ModelRuntimeError("Invoke called on model that is not ready.")
-        return self.frame.steps()
+        return self.frame
 
     def shape(self, index: int) -> Shape:
         """The shape of a tensor as it is now; the file's while it is not known."""
@@ -126,12 +143,17 @@ class Runtime:
         *,
         preserve_all: bool = False,
         custom_ops: Mapping[str, Callable[..., Any]] | None = None,
+        kernels: Mapping[str, Callable[..., Any]] | None = None,
+        verbose: int = 0,
         planner: Planner | None = None,
     ):
         self.graph = graph
         self.preserve_all = preserve_all
         self.custom_ops = dict(custom_ops or {})
+        self.kernels = dict(kernels or {})  # of the caller's, by operator
+        self.verbose = verbose
         custom = {name: custom_preparation(name, function) for name, function in self.custom_ops.items()}
+        custom.update((name, own_preparation(name, function)) for name, function in self.kernels.items())
         self.planner = planner or Planner(graph, custom, preserve_all)
         self.state = State()
         self._instances: dict[int, Instance] = {}
@@ -152,10 +174,15 @@ class Runtime:
 
     def clone(self, state: bool = False) -> Runtime:
         """Another runtime over the same graph and plans, with fresh state or a copy of this one's."""
-        twin = Runtime(self.graph, preserve_all=self.preserve_all, custom_ops=self.custom_ops, planner=self.planner)
+        twin = Runtime(self.graph, planner=self.planner, **self.choices())
         if state:
             twin.set_state(self.get_state())
         return twin
+
+    def choices(self) -> dict[str, Any]:
+        """What it was made with, beside the graph."""
+        names = ("preserve_all", "custom_ops", "kernels", "verbose")
+        return {name: getattr(self, name) for name in names}
 
     def get_state(self) -> dict[str, Any]:
         """Shapes, inputs, variables and resources as plain data."""
@@ -209,7 +236,7 @@ def _contents(instance: Instance) -> dict[int, np.ndarray]:
     return found
 
 
-# ---- custom operators in plain Python
+# ---- operators in plain Python
 
 
 def custom_preparation(name: str, function: Callable[..., Any]) -> Preparation:
@@ -217,3 +244,10 @@ def custom_preparation(name: str, function: Callable[..., Any]) -> Preparation:
     from minitfl.custom import prepare
 
     return Preparation(name, 1 << 30, False, lambda site: prepare(site, name, function))
+
+
+def own_preparation(name: str, function: Callable[..., Any]) -> Preparation:
+    """Our preparation of an operator with the caller's kernel, function(inputs, options, node) -> outputs."""
+    from minitfl import substitute
+
+    return substitute.preparation(name, function)

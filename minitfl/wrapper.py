@@ -6,7 +6,8 @@ the primary one.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from minitfl.source import Source
 from minitfl.turn import Turn
 from minitfl.values import accept, integer, scalar_type, shown
 from minitfl.views import Views
+
+if TYPE_CHECKING:
+    from minitfl.trace import TraceStep
 
 _NULL = "Tensor data is null. Run allocate_tensors() first"
 
@@ -65,6 +69,17 @@ class InterpreterWrapper:
             if not instance.ready:
                 raise RuntimeError("Invoke called on model that is not ready. Run allocate_tensors() first.")
             instance.invoke()
+
+    def trace(self, subgraph_index: int = 0) -> Iterator[TraceStep]:
+        """Invoke, told step by step; between two steps the interpreter may be used."""
+        self.source.check()
+        steps = self._instance(subgraph_index).trace()
+        while True:
+            with self.turn("trace"):
+                step = next(steps, None)
+            if step is None:
+                return
+            yield step
 
     def ResizeInputTensor(self, i: int, value: Any, strict: bool, subgraph_index: int = 0) -> None:
         index = integer(i, "ResizeInputTensor()")

@@ -15,10 +15,8 @@ from minitfl import entry
 from minitfl.commands import terminal
 from minitfl.commands.classify import open_model
 from minitfl.commands.terminal import Column, UsageError
-from minitfl.graph import Tensor
 from minitfl.interpreter import Interpreter
 from minitfl.real import dequantize, is_quantized
-from minitfl.values import shown_dtype
 
 COLUMNS = (
     Column(""),
@@ -99,7 +97,7 @@ def _run(
         filled = [array for name, array in given if not name]
         known = entry.match(found, filled, named, partial=options.random)
         arrays = {i: entry.convert(value, tensors[i], options.real) for i, value in known.items()}
-        arrays.update((i, random_array(tensors[i], chance)) for i in found.inputs.values() if i not in arrays)
+        arrays.update((i, entry.random_array(tensors[i], chance)) for i in found.inputs.values() if i not in arrays)
         for i, array in arrays.items():
             entry.check_rank(tensors[i], array)
             wrapper.ResizeInputTensor(i, np.array(array.shape, np.int32), False, found.subgraph.index)
@@ -117,25 +115,6 @@ def _run(
             if is_quantized(tensors[i]):
                 outputs[name] = dequantize(outputs[name], tensors[i])
     return {name: arrays[i] for name, i in found.inputs.items()}, outputs, seconds
-
-
-def random_array(tensor: Tensor, chance: np.random.Generator) -> np.ndarray:
-    """Contents for an input; always stored numbers, never real ones."""
-    shape = tuple(max(n, 1) if n < 0 else n for n in tensor.known_shape)
-    dtype = shown_dtype(tensor.type)
-    if tensor.type == "string":
-        return np.full(shape, b"", object)
-    if tensor.type == "bool":
-        return chance.integers(0, 2, shape).astype(bool)
-    if dtype.kind not in "iu" or tensor.type == "bfloat16":
-        if dtype.kind not in "fcV":
-            raise UsageError(f"input '{tensor.name}' is {tensor.type}: it can't be filled with random numbers")
-        return chance.uniform(-1, 1, shape).astype(np.float32).astype(dtype)
-    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if is_quantized(tensor) else (0, 9)
-    bits = {"int4": 4, "int2": 2}.get(tensor.type)
-    if bits:
-        low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    return chance.integers(low, high, shape, dtype=dtype, endpoint=True)
 
 
 # ---- results
