@@ -1,7 +1,9 @@
-"""ARG_MAX, ARG_MIN, TOPK_V2: where the largest and smallest values are.
+"""ARG_MAX, ARG_MIN, TOPK_V2, UNIQUE, BUCKETIZE: how values compare to each other.
 
     ARG_MAX, ARG_MIN  y = the first position of the extreme along an axis, which goes; int32 or int64
     TOPK_V2           the k largest along the last axis, falling, and their positions; of equals the first comes first
+    UNIQUE            the different values of a vector in the order they come in, and for each value which of them it is
+    BUCKETIZE         y = how many of the boundaries, which rise, are not above x; int32
 
 Quantized values are compared as stored: the scale is positive.
 """
@@ -12,6 +14,7 @@ import numpy as np
 
 from minitfl.kernels.broadcast import refused
 from minitfl.op import Call, Kernel, op
+from minitfl.schema.enums import TensorType
 
 SORTED_WHOLE = 4096  # a shorter row is sorted whole
 
@@ -66,6 +69,19 @@ def _sortable(x):
     bits = (x + np.float32(0)).view(np.int32)
     ordered = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
     return np.where(np.isnan(x), np.int32(-(2**31)), ordered)
+
+
+@Kernel
+def picked(x, first, which, values, indices):
+    """values = x at `first`, the places where each of the different values stands first; indices = which."""
+    values[...] = x[first]
+    indices[...] = which
+
+
+@Kernel
+def bucketize(x, boundaries, real, y):
+    """How many boundaries are <= x, for NaN all; boundaries (n,) float32. real: the type that x is compared in."""
+    y[...] = np.searchsorted(boundaries, x.astype(real, copy=False), side="right")
 
 
 # ---- preparations
@@ -125,3 +141,46 @@ def top_k_(site):
 
 def _both_refused(values, indices, message):
     return replace(refused(values, message), outputs=(values, indices))
+
+
+@op("UNIQUE")
+def unique(site):
+    site.arity(1, 2)
+    x, values, indices = site.input(0), site.output(0), site.output(1)
+    kind = "int64" if site.options.idx_out_type == TensorType.INT64 else "int32"
+    site.expect(values.type == x.type, f"the input is {x.type}, the values {values.type}")
+    site.expect(indices.type == kind, f"the indices are {indices.type}, not {kind}")
+    site.expect(x.rank == 1, f"an input of rank {x.rank}")
+    indices = indices.reshaped(x.shape)
+    if x.type not in ("int8", "int16", "int32", "int64", "float32", "uint8"):
+        return _both_refused(values.reshaped(0), indices, f"Currently Unique doesn't support type: {x.type}")
+    first, which = _first_places(site.value(x))
+    values = values.reshaped(first.size)
+    return Call(picked, (x, first, which, values, indices), (values, indices))
+
+
+def _first_places(x):
+    """(where each of the different values stands first, which of them each value is).
+
+    NaN is found equal to the smallest value before it, as it is neither above nor below; in front it equals all.
+    """
+    if x.dtype.kind == "f" and np.isnan(x).any():
+        x = np.where(np.isnan(x), np.fmin.accumulate(x), x) if x[0] == x[0] else np.zeros_like(x)
+    _, first, which = np.unique(x, return_index=True, return_inverse=True)
+    places = np.argsort(first)  # np.unique gives them in the order of the values
+    rank = np.empty_like(places)
+    rank[places] = np.arange(places.size)
+    return first[places], rank[which]
+
+
+@op("BUCKETIZE")
+def bucketize_(site):
+    site.arity(1, 1)
+    x = site.input(0)
+    boundaries = np.array(site.options.boundaries, np.float32)
+    site.expect((boundaries[1:] >= boundaries[:-1]).all(), "Expected sorted boundaries")
+    if x.type not in ("int32", "float32", "int64", "float64"):
+        site.unsupported(f"Type '{x.type}' is not supported by bucketize.")
+    y = replace(site.output(0), type="int32").reshaped(x.shape)
+    real = np.float64 if x.type == "float64" else np.float32  # whole numbers are rounded to float32
+    return Call(bucketize, (x, boundaries, real, y), (y,), workspace=16 * x.size)

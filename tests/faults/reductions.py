@@ -24,4 +24,18 @@ FAULTS = [
         "return -math.inf, math.inf",
         "kernels/test_segment.py::test_unsorted[UNSORTED_SEGMENT_MAX-float32]",
     ),
+    Fault(
+        "different values come in rising order",
+        "kernels/order.py",
+        "places = np.argsort(first)",
+        "places = np.arange(first.size)",
+        "kernels/test_order.py::test_unique_values_in_the_order_they_come_in",
+    ),
+    Fault(
+        "a boundary belongs to the bucket below",
+        "kernels/order.py",
+        'copy=False), side="right")',
+        'copy=False), side="left")',
+        "kernels/test_order.py::test_a_boundary_belongs_to_the_bucket_above",
+    ),
 ]
