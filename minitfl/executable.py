@@ -18,7 +18,7 @@ import numpy as np
 
 from minitfl.errors import ModelError, ModelRuntimeError
 from minitfl.graph import OBJECTS, Node, Tensor
-from minitfl.op import Call, NotYet, Site
+from minitfl.op import Call, Memory, NotYet, Site
 from minitfl.op import State as StateMark
 from minitfl.plan import Plan, Shape, Step
 from minitfl.planning import Lookup, PlannedSubgraph, Planner, check_outputs, placed
@@ -140,9 +140,9 @@ class Frame:
             return _nothing, ()
         if step.call is None:
             return self._run_late, (step,)
-        return step.call.kernel.numpy, tuple(self._bind_arg(a, block) for a in step.call.args)
+        return step.call.kernel.numpy, tuple(self._bind_arg(a, step, block) for a in step.call.args)
 
-    def _bind_arg(self, a: Any, block: np.ndarray | None) -> Any:
+    def _bind_arg(self, a: Any, step: Step, block: np.ndarray | None) -> Any:
         if isinstance(a, Tensor):
             if a.index >= 0:
                 array = self.arrays[a.index]
@@ -153,6 +153,8 @@ class Frame:
             return Callee(self.runtime, a.index)
         if isinstance(a, StateMark):
             return self.runtime.state
+        if isinstance(a, Memory):
+            return self.runtime.state.memory(self.plan.subgraph.index, step.node.index)
         return a
 
     # ---- while running
@@ -174,9 +176,12 @@ class Frame:
         asked: list[Any] = []
         call = self._prepare_late(step, asked)
         for t in call.outputs:
+            old = self.arrays[t.index]
+            if old is not None and old.shape != t.shape:
+                self.runtime.state.forget(self.plan.subgraph.index, step.node.index + 1)
             if self.plan.tensors[t.index].shape is None or self.arrays[t.index] is None:
                 self.arrays[t.index] = self._late_memory(t)
-        args = tuple(self._bind_arg(a, None) for a in call.args)
+        args = tuple(self._bind_arg(a, step, None) for a in call.args)
         touched = tuple((i, self.arrays[i]) for i in (*step.node.inputs, *step.node.outputs) if i >= 0)
         late = LateCall(call.kernel.numpy, args, touched)
         if not asked:

@@ -74,6 +74,16 @@ class State:
 STATE = State()
 
 
+class Memory:
+    """Among the args of a call: stands for a dict of plain data that its node keeps from run to run.
+
+    It starts empty with each new allocation of its subgraph, and when a shape that depends on data changes before it.
+    """
+
+
+MEMORY = Memory()
+
+
 class Site:
     """What a preparation sees of its node. `lookup` knows the contents and callees of the moment."""
 

@@ -49,6 +49,7 @@ class Instance:
         if self.ready:
             return
         plan = self.runtime.planner.plan(self.subgraph.index, self.shapes)
+        self.runtime.state.forget(self.subgraph.index)
         if self.frame is None or self.frame.plan is not plan:
             old, self.frame = self.frame, None
             self.variables.clear()
@@ -200,7 +201,6 @@ class Runtime:
         }
 
     def set_state(self, data: dict[str, Any]) -> None:
-        self.state.set(data["state"])
         for i, kept in data["instances"].items():
             instance = self.instance(i)
             instance.shapes = dict(kept["shapes"])
@@ -218,6 +218,7 @@ class Runtime:
                     instance.frame.arrays[k] = value.copy()
                 elif array.flags.writeable:
                     array[...] = value
+        self.state.set(data["state"])  # at the end: an allocation makes nodes forget
 
 
 def _contents(instance: Instance) -> dict[int, np.ndarray]:

@@ -40,6 +40,7 @@ FAMILIES = {
     "resource": "VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE",
     "spectral": "RFFT2D",
     "audio": "AudioSpectrogram Mfcc",
+    "random": "RANDOM_UNIFORM RANDOM_STANDARD_NORMAL MULTINOMIAL STABLEHLO_RNG_BIT_GENERATOR",
     "detection": "TFLite_Detection_PostProcess",
 }
 

@@ -24,4 +24,32 @@ FAULTS = [
         "",
         "kernels/test_audio.py::test_one_band",
     ),
+    Fault(
+        "the keys of Philox do not grow",
+        "kernels/philox.py",
+        "(k + turn * growth) % 2**32",
+        "k % 2**32",
+        "kernels/test_random.py::test_philox_is_that_of_its_authors",
+    ),
+    Fault(
+        "a seeded stream starts again at every run",
+        "kernels/random.py",
+        '    memory["place"] += count\n',
+        "",
+        "kernels/test_random.py::test_random[True-RANDOM_UNIFORM]",
+    ),
+    Fault(
+        "a stream is not part of the state",
+        "state.py",
+        "            self.memory(subgraph, node).update(kept)\n",
+        "            self.memory(subgraph, node)\n",
+        "kernels/test_random.py::test_copies_go_on_where_the_original_stands[0-MULTINOMIAL]",
+    ),
+    Fault(
+        "samples take the number below",
+        "kernels/random.py",
+        'odds[n, -1], side="right")',
+        'odds[n, -1], side="right") - 1',
+        "kernels/test_random.py::test_a_certain_class",
+    ),
 ]
