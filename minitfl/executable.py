@@ -211,7 +211,7 @@ class Frame:
         count = len(self.runtime.graph.subgraphs)
         lookup = Lookup(self._tensors, value, state, self._subgraph, count, packed)
         node = step.node
-        outputs = tuple(None if i < 0 else self.plan.tensors[i] for i in node.outputs)
+        outputs = tuple(None if i < 0 else self.plan.subgraph.tensors[i] for i in node.outputs)  # as the file has them
         try:
             call = step.preparation.function(Site(node, self._tensors(node.inputs), outputs, lookup))
             check_outputs(node, call)

@@ -105,6 +105,7 @@ class _Planning:
         self.known: dict[int, np.ndarray] = {i: t.data for i, t in enumerate(self.now) if t.data is not None}
         self.folded: dict[int, np.ndarray] = {}
         self.steps: list[Step] = []
+        self.settled = True  # until a step's outputs are dynamic
 
     def run(self) -> Plan:
         self._check()
@@ -160,17 +161,29 @@ class _Planning:
             )
             check_outputs(node, call)
         except NotYet:
-            self.steps.append(Step(node, preparation, None))
-            for i in node.outputs:
-                if i >= 0:
-                    self.now[i] = _shapeless(self.now[i])
+            self._postpone(node, preparation)
             return
         except ModelError as error:
-            raise placed(error, self.subgraph, node, "prepare") from error
+            if self.settled:
+                raise placed(error, self.subgraph, node, "prepare") from error
+            self._postpone(node, preparation)
+            return
         for t in call.outputs:
             self.now[t.index] = t
         if not (preparation.pure and self._fold(node, call)):
             self.steps.append(Step(node, preparation, call))
+            self.settled = self.settled and not any(t.type in OBJECTS for t in call.outputs)
+
+    def _postpone(self, node: Node, preparation: Preparation) -> None:
+        """The node is prepared at its turn.
+
+        So is officially all that comes after it, or after strings and resources: what is wrong there is told only then.
+        """
+        self.steps.append(Step(node, preparation, None))
+        self.settled = False
+        for i in node.outputs:
+            if i >= 0:
+                self.now[i] = _shapeless(self.now[i])
 
     def _fold(self, node: Node, call: Call) -> bool:
         """Computes the call now if all it reads is known."""

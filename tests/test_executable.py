@@ -1,6 +1,7 @@
 """Plans and frames: lives, late nodes, folding, variables, clones. Models are built by hand."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from minitfl.build import Model
 from minitfl.errors import ModelError
 from minitfl.executable import NoData
 from minitfl.load import load_model
-from minitfl.op import WORKSPACE_FREE
+from minitfl.op import _PREPARATIONS, WORKSPACE_FREE, find
 from minitfl.runtime import Runtime
-from tests.cases import shared_model
+from tests.cases import check, shared_model
 from tests.test_arena import overlapping
 from tests.test_lockstep import drawn_inputs
 
@@ -194,7 +195,19 @@ def test_shapes_are_folded_away():
     assert made.array(1).tolist() == [2, 3, 4]
 
 
-def test_only_pure_operators_are_folded():
+@pytest.mark.parametrize("pure", [True, False])
+def test_only_pure_operators_are_folded(monkeypatch, pure):
+    m = Model()
+    y = m.tensor((2,))
+    m.op("NEG", [m.constant(np.ones(2, np.float32))], [y])
+    m.output(y)
+    monkeypatch.setitem(_PREPARATIONS, "NEG", replace(find("NEG"), pure=pure))
+    made = instance(m)
+    assert [step.node.op for step in made.steps()] == ([] if pure else ["NEG"])
+    assert run(made)[0].tolist() == [-1, -1]
+
+
+def test_a_handle_is_the_same_for_every_run():
     m = Model()
     h, v, y = m.tensor((), "resource"), m.constant(np.ones(2, np.float32)), m.tensor((2,))
     m.op("VAR_HANDLE", [], [h], shared_name="v")
@@ -202,8 +215,20 @@ def test_only_pure_operators_are_folded():
     m.op("READ_VARIABLE", [h], [y])
     m.output(y)
     made = instance(m)
-    assert [step.node.op for step in made.steps()] == ["VAR_HANDLE", "ASSIGN_VARIABLE", "READ_VARIABLE"]
+    assert [step.node.op for step in made.steps()] == ["ASSIGN_VARIABLE", "READ_VARIABLE"]
     assert run(made)[0].tolist() == [1, 1]
+
+
+def test_what_comes_after_dynamic_outputs_is_refused_at_its_turn(official):
+    """Officially nothing behind a node with outputs of unknown shape, or of strings, is looked at before."""
+    for op, type in (("WHERE", "int64"), ("RESHAPE", "string")):
+        m = Model()
+        x, y, z = m.input((2,), "string" if type == "string" else "int32"), m.tensor((), type), m.tensor((2,))
+        m.op(op, [x] if op == "WHERE" else [x, m.constant(np.int32([2, 1]))], [y])
+        m.op("ADD", [m.constant(np.float32([1, 2])), m.constant(np.float32([1, 2, 3]))], [z])
+        m.output(y, z)
+        inputs = [np.array([b"a", b"b"], object) if type == "string" else np.int32([1, 0])]
+        assert check(m.content(), inputs, must_run=False) == "error at invoke"
 
 
 def test_what_nothing_writes_is_an_error_at_its_turn():
@@ -315,7 +340,7 @@ def test_a_variable_is_a_copy():
     made.put(0, np.float32([1, 2]))
     made.invoke()
     made.put(0, np.float32([7, 7]))
-    assert made.runtime.state.variables["/v"].tolist() == [1, 2]
+    assert made.runtime.state.variables["/v"].value.tolist() == [1, 2]
 
 
 def test_plans_are_kept_by_shape():

@@ -1,7 +1,8 @@
 """VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE: variables that all subgraphs of an interpreter share, by name.
 
 A handle is a scalar of type resource that holds the variable's container and name, or an int32 that is its number.
-What a variable holds, and so its shape, is known only while running: READ_VARIABLE is always late.
+What a variable holds, and so its shape, is known only while running: READ_VARIABLE is always late. Where the file
+gives the output a shape for as many values, the values take that shape.
 """
 
 from minitfl.op import STATE, Call, Kernel, op
@@ -14,9 +15,9 @@ def name_variable(handle, y):
 
 
 @Kernel
-def assign(state, handle, x):
-    """The variable becomes a copy of x."""
-    state.assign(handle.item(), x)
+def assign(state, handle, type, x):
+    """The variable becomes a copy of x, of that tensor type."""
+    state.assign(handle.item(), type, x)
 
 
 @Kernel
@@ -25,10 +26,10 @@ def read(value, y):
     y[...] = value
 
 
-@op("VAR_HANDLE", pure=False)
+@op("VAR_HANDLE")
 def var_handle(site):
     site.arity(0, 1)
-    y = site.output(0).reshaped(())
+    y = site.output(0)
     site.expect(y.type == "resource", f"output 0 is {y.type}, not a resource")
     handle = f"{site.options.container or ''}/{site.options.shared_name or ''}"
     return Call(name_variable, (handle, y), (y,))
@@ -39,7 +40,7 @@ def assign_variable(site):
     site.arity(2, 0)
     handle, x = site.input(0), site.input(1)
     _check_handle(site, handle)
-    return Call(assign, (STATE, handle, x), ())
+    return Call(assign, (STATE, handle, x.type, x), ())
 
 
 @op("READ_VARIABLE", pure=False)
@@ -47,10 +48,12 @@ def read_variable(site):
     site.arity(1, 1)
     handle = site.input(0)
     _check_handle(site, handle)
-    value = site.state.read(site.value(handle).item())
-    y = site.output(0).reshaped(value.shape)
-    site.expect(value.dtype == y.dtype, f"the variable holds {value.dtype}, output '{y.name}' is {y.type}")
-    return Call(read, (value, y), (y,))
+    variable = site.state.read(site.value(handle).item())
+    value, y = variable.value, site.output(0)
+    site.expect(variable.type == y.type, f"the variable holds {variable.type}, output '{y.name}' is {y.type}")
+    # a shape of () may stand for one that the file does not know
+    y = y if y.rank and y.size == value.size else y.reshaped(value.shape)
+    return Call(read, (value.reshape(y.known_shape), y), (y,))
 
 
 def _check_handle(site, handle):

@@ -34,8 +34,8 @@ FAULTS = [
     Fault(
         "an assigned variable is not copied",
         "state.py",
-        "self.variables[handle] = np.array(value)",
-        "self.variables[handle] = value",
+        "Variable(type, np.array(value))",
+        "Variable(type, value)",
         "test_executable.py::test_a_variable_is_a_copy",
     ),
 ]
