@@ -41,6 +41,7 @@ FAMILIES = {
     "spectral": "RFFT2D",
     "audio": "AudioSpectrogram Mfcc",
     "random": "RANDOM_UNIFORM RANDOM_STANDARD_NORMAL MULTINOMIAL STABLEHLO_RNG_BIT_GENERATOR",
+    "hashtable": "HASHTABLE HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_SIZE",
     "detection": "TFLite_Detection_PostProcess",
 }
 
