@@ -114,6 +114,7 @@ class Subgraph:
     def op(
         self,
         name: str,
+        /,
         inputs: Iterable[int | None],
         outputs: Iterable[int | None],
         *,

@@ -1,12 +1,16 @@
-"""IF, WHILE, CALL_ONCE: nodes that run other subgraphs.
+"""IF, WHILE, CALL_ONCE, STABLEHLO_CASE, STABLEHLO_COMPOSITE: nodes that run other subgraphs.
 
-    IF         y = then(x ...) if condition else other(x ...)
-    WHILE      y = x; while condition(y): y = body(y)
-    CALL_ONCE  runs a subgraph for its effects on variables, once in the life of the interpreter
+    IF                   y = then(x ...) if condition else other(x ...)
+    STABLEHLO_CASE       y = branch[index](x ...), the last branch for an index out of range
+    STABLEHLO_COMPOSITE  y = decomposition(x ...); its name and attributes tell others what that is
+    WHILE                y = x; while condition(y): y = body(y)
+    CALL_ONCE            runs a subgraph for its effects on variables, once in the life of the interpreter
 
 Where a subgraph's output shapes follow from its input shapes, the node is prepared like any other and each subgraph
 works in one block of the caller's arena. Where they do not, the node runs while it is prepared, at its turn.
 """
+
+import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.copying import copy_results
@@ -14,10 +18,10 @@ from minitfl.op import STATE, Call, Kernel, Scratch, op
 
 
 @Kernel
-def if_else(condition, then, other, memory, count, *arrays):
-    """arrays: `count` inputs, then the outputs. memory: the block that the subgraph works in."""
-    branch = then if condition.reshape(-1)[0] else other
-    for y, value in zip(arrays[count:], branch(*arrays[:count], memory=memory), strict=True):
+def call_branch(index, count, inputs, memory, *rest):
+    """rest: `count` branches, `inputs` inputs, then the outputs. memory: the block that the branch works in."""
+    branch, arrays = rest[chosen(index, count)], rest[count:]
+    for y, value in zip(arrays[inputs:], branch(*arrays[:inputs], memory=memory), strict=True):
         y[...] = value
 
 
@@ -55,27 +59,30 @@ def if_(site):
     site.expect(
         condition.type == "bool" and condition.size == 1, f"the condition is {condition.type} {condition.shape}"
     )
-    inputs = tuple(site.input(i) for i in range(1, len(site.inputs)))
-    branches = [_subgraph(site, name) for name in ("then_subgraph_index", "else_subgraph_index")]
-    for branch in branches:
-        _match(site, branch.inputs, inputs, "inputs", branch.index)
-        _match(site, branch.outputs, _node_outputs(site), "outputs", branch.index)
-    plans = [branch.plan(tuple(t.known_shape for t in inputs)) for branch in branches]
-    shapes = plans[0].output_shapes
-    if None not in shapes and shapes == plans[1].output_shapes:
-        outputs = _outputs(site, shapes)
-        memory = Scratch((max(plan.arena_nbytes for plan in plans),), "uint8")
-        return Call(if_else, (condition, *branches, memory, len(inputs), *inputs, *outputs), outputs)
-    chosen = branches[0] if site.value(condition).reshape(-1)[0] else branches[1]
-    return _results(site, chosen.call(*(site.value(t) for t in inputs)))
+    # True and False are the indices 1 and 0
+    return _call_branch(site, condition, (site.options.else_subgraph_index, site.options.then_subgraph_index), 1)
+
+
+@op("STABLEHLO_CASE", pure=False)
+def stablehlo_case(site):
+    index, branches = site.input(0), tuple(site.options.branch_subgraph_indices)
+    site.expect(index.type == "int32" and index.size == 1, f"the index is {index.type} {index.shape}")
+    site.expect(branches, "there are no branches")
+    return _call_branch(site, index, branches, 1)
+
+
+@op("STABLEHLO_COMPOSITE", pure=False)
+def stablehlo_composite(site):
+    site.expect(site.inputs, "there are no inputs")
+    return _call_branch(site, np.zeros((), np.int32), (site.options.decomposition_subgraph_index,), 0)
 
 
 @op("WHILE", pure=False)
 def while_(site):
     inputs = tuple(site.input(i) for i in range(len(site.inputs)))
     site.expect(len(site.outputs) == len(inputs), f"{len(inputs)} inputs and {len(site.outputs)} outputs")
-    condition = _subgraph(site, "cond_subgraph_index")
-    body = _subgraph(site, "body_subgraph_index")
+    condition = _subgraph(site, site.options.cond_subgraph_index)
+    body = _subgraph(site, site.options.body_subgraph_index)
     _match(site, condition.inputs, inputs, "inputs", condition.index)
     _match(site, body.inputs, inputs, "inputs", body.index)
     _match(site, body.outputs, inputs, "outputs", body.index)
@@ -101,12 +108,36 @@ def while_(site):
 @op("CALL_ONCE", pure=False)
 def call_once_(site):
     site.arity(0, 0)
-    subgraph = _subgraph(site, "init_subgraph_index")
+    subgraph = _subgraph(site, site.options.init_subgraph_index)
     site.expect(
         not subgraph.inputs and not subgraph.outputs, f"subgraph {subgraph.index} takes inputs or gives outputs"
     )
     site.expect(not subgraph.is_caller, f"subgraph {subgraph.index} calls itself")
     return Call(call_once, (STATE, subgraph), ())
+
+
+def chosen(index, count):
+    """Which of `count` branches; the last for an index out of range."""
+    i = int(index.reshape(-1)[0])
+    return i if 0 <= i < count else count - 1
+
+
+def _call_branch(site, index, indices, first):
+    """Calls one of the subgraphs. index: a tensor or an array; first: the input that is their first."""
+    inputs = tuple(site.input(i) for i in range(first, len(site.inputs)))
+    branches = tuple(_subgraph(site, i) for i in indices)
+    for branch in branches:
+        _match(site, branch.inputs, inputs, "inputs", branch.index)
+        _match(site, branch.outputs, _node_outputs(site), "outputs", branch.index)
+    plans = [branch.plan(tuple(t.known_shape for t in inputs)) for branch in branches]
+    shapes = plans[0].output_shapes
+    if None not in shapes and all(plan.output_shapes == shapes for plan in plans):
+        outputs = _outputs(site, shapes)
+        memory = Scratch((max(plan.arena_nbytes for plan in plans),), "uint8")
+        args = (index, len(branches), len(inputs), memory, *branches, *inputs, *outputs)
+        return Call(call_branch, args, outputs)
+    now = site.value(index) if isinstance(index, Tensor) else index
+    return _results(site, branches[chosen(now, len(branches))].call(*(site.value(t) for t in inputs)))
 
 
 def _verdict(site, condition, values):
@@ -119,9 +150,8 @@ def _node_outputs(site):
     return tuple(site.output(i) for i in range(len(site.outputs)))
 
 
-def _subgraph(site, option):
-    index = getattr(site.options, option)
-    site.expect(0 <= index < site.subgraph_count, f"{option} {index} is not one of the {site.subgraph_count} subgraphs")
+def _subgraph(site, index):
+    site.expect(0 <= index < site.subgraph_count, f"subgraph {index} is not one of the {site.subgraph_count}")
     return site.subgraph(index)
 
 

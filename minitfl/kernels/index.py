@@ -36,7 +36,7 @@ FAMILIES = {
     "lstm": "LSTM UNIDIRECTIONAL_SEQUENCE_LSTM",
     "rnn": "RNN UNIDIRECTIONAL_SEQUENCE_RNN BIDIRECTIONAL_SEQUENCE_RNN",
     "svdf": "SVDF",
-    "control": "IF WHILE CALL_ONCE",
+    "control": "IF WHILE CALL_ONCE STABLEHLO_CASE STABLEHLO_COMPOSITE",
     "resource": "VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE",
     "spectral": "RFFT2D",
     "audio": "AudioSpectrogram Mfcc",

@@ -13,8 +13,8 @@ FAULTS = [
     Fault(
         "the other branch runs",
         "kernels/control.py",
-        "branch = then if condition.reshape(-1)[0] else other",
-        "branch = other if condition.reshape(-1)[0] else then",
+        "(site.options.else_subgraph_index, site.options.then_subgraph_index)",
+        "(site.options.then_subgraph_index, site.options.else_subgraph_index)",
         "test_control.py::test_an_if_runs_one_branch",
     ),
     Fault(
