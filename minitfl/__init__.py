@@ -26,6 +26,7 @@ from minitfl.registerers import register_custom_op_registerer
 
 if TYPE_CHECKING:
     from minitfl.checking import check
+    from minitfl.comparing import compare
     from minitfl.single import one_op, run_op
     from minitfl.tensor_value import quantized
 
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 
 _LATER = {  # imported when they are first asked for
     "check": "checking",
+    "compare": "comparing",
     "one_op": "single",
     "quantized": "tensor_value",
     "run_op": "single",
@@ -64,6 +66,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "check",
+    "compare",
     "install_as",
     "load_delegate",
     "one_op",

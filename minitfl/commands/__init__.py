@@ -1,4 +1,4 @@
-"""`minitfl classify`, `run`, `inspect`, `show`. Each is a module with `add(parsers)` and a function of its options."""
+"""The commands of `minitfl`. Each is a module with `add(parsers)` and a function of its options."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from minitfl import __version__
-from minitfl.commands import classify, inspect, show
+from minitfl.commands import classify, compare, inspect, show
 from minitfl.commands import run as run_command
 from minitfl.commands.terminal import UsageError
 from minitfl.errors import ModelError
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"minitfl {__version__}")
     parsers = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in (classify, run_command, inspect, show):
+    for command in (classify, run_command, inspect, show, compare):
         command.add(parsers)
     return top
 

@@ -56,7 +56,7 @@ def add(parsers: Any) -> None:
 def run(options: Namespace) -> None:
     if options.seed < 0:
         raise UsageError(f"--seed is {options.seed}; it starts at 0")
-    given = [_read(text) for text in options.input]
+    given = [read_input(text) for text in options.input]
     with open_model(options.model) as interpreter:
         inputs, outputs, seconds = _run(interpreter, options, given)
     rows = [("in", name, *_facts(value)) for name, value in inputs.items()]
@@ -69,7 +69,7 @@ def run(options: Namespace) -> None:
 # ---- inputs
 
 
-def _read(text: str) -> tuple[str, np.ndarray]:
+def read_input(text: str) -> tuple[str, np.ndarray]:
     """(name or "", array) of one --input."""
     name, separator, path = text.partition("=")
     if not separator or Path(text).is_file():

@@ -28,10 +28,9 @@ class Column:
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str = "") -> None:
     """Prints rows under their column names."""
-    cells = [[str(cell) for cell in row] for row in rows]
     console = _console()
     if console is None:
-        print(_plain(columns, cells, title))
+        print(plain(columns, rows, title))
         return
     from rich.table import Table
     from rich.text import Text
@@ -41,12 +40,14 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str =
     made = Table()
     for column in columns:
         made.add_column(Text(column.name), justify="right" if column.right else "left", overflow="fold")
-    for row in cells:
-        made.add_row(*(Text(cell) for cell in row))
+    for row in rows:
+        made.add_row(*(Text(str(cell)) for cell in row))
     console.print(made)
 
 
-def _plain(columns: Sequence[Column], cells: Sequence[Sequence[str]], title: str) -> str:
+def plain(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str = "") -> str:
+    """The table as text."""
+    cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [[c.name for c in columns], *cells]) for i in range(len(columns))]
 
     def line(row: Sequence[str]) -> str:
