@@ -37,7 +37,7 @@ def sweep(make, choices, known=None, **keywords):
         problem = outcome = ""
         try:
             outcome = check(*made, must_run=False, swept=True, **keywords)
-        except AssertionError as error:
+        except (AssertionError, OursFailed) as error:
             problem = str(error)
         if outcome.startswith("died"):
             problem = _survives(*made)

@@ -52,4 +52,25 @@ FAULTS = [
         'odds[n, -1], side="right") - 1',
         "kernels/test_random.py::test_a_certain_class",
     ),
+    Fault(
+        "the scales of rows are taken in order",
+        "kernels/embedding.py",
+        "x[part] * scales[part]",
+        "x[part] * scales[start : start + step]",
+        "kernels/test_embedding.py::test_scales_of_blocks",
+    ),
+    Fault(
+        "a mean is taken over all ids",
+        "kernels/embedding.py",
+        "row /= w[run].cumsum()[-1]",
+        "row /= w.cumsum()[-1]",
+        "kernels/test_embedding.py::test_embedding_lookup_sparse[MEAN]",
+    ),
+    Fault(
+        "a missing key has the last value",
+        "kernels/embedding.py",
+        '    y[found < 0] = b"" if y.dtype == object else 0\n',
+        "",
+        "kernels/test_embedding.py::test_keys",
+    ),
 ]
