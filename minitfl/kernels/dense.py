@@ -3,22 +3,26 @@
 x (..., depth), seen as (batch, depth); w (units, depth); bias (units,) or absent; y (batch, units), or x's own axes but
 the last with keep_num_dims.
 
-    x             w               bias           y               kernel         w is scaled
-    float32       float32         float32        float32         dense_float    -
-    float32       int8 int4 int2  float32        float32         dense_hybrid   per tensor or per unit
-    float32       uint8           float32        float32         dense_hybrid   per tensor; its bytes are read as int8
-    int8          int8 int4 int2  int32          int8            dense_int      per tensor or per unit
-    uint8         uint8           int32          uint8 int16     dense_int      per tensor
-    int16         int8 int4 int2  int32 int64    int16           dense_int      per tensor or per unit
-    int16         int16           int32 int64    int16           dense_int16    per tensor or per unit
+    x             w               bias           y               kernel            w is scaled
+    float32       float32         float32        float32         dense_float       -
+    float32       int8 int4 int2  float32        float32         dense_hybrid      per tensor, per unit or in blocks
+    float32       uint8           float32        float32         dense_hybrid      per tensor; its bytes count as int8
+    int8          int8 int4 int2  int32          int8            dense_int         per tensor or per unit
+    int8          int8, sparse    int32          int8            dense_fixed       per tensor or per unit
+    uint8         uint8           int32          uint8 int16     dense_int         per tensor
+    uint8         uint8           int32          int16           dense_shuffled    per tensor
+    int16         int8 int4 int2  int32 int64    int16           dense_int         per tensor or per unit
+    int16         int16           int32 int64    int16           dense_fixed       per tensor or per unit
 
-Other pairs of integer types for x and y are computed by the same formula.
+Other pairs of integer types for x and y are computed by the same formula. In blocks: block_size values of a row share a
+scale. The shuffled format has a second output, see dense_shuffled.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,16 +31,19 @@ from minitfl.kernels.broadcast import refused
 from minitfl.kernels.fixedpoint import (
     activation_range,
     exact_matmul,
+    exact_weights,
     float_activation_range,
     quantize_multipliers,
+    requantize,
     rescale_real,
-    rescale_wide,
+    rescale_twice,
 )
 from minitfl.kernels.fused import ACTIVATIONS, activate
-from minitfl.kernels.hybrid import hybrid_matmul, quantize_rows
+from minitfl.kernels.hybrid import quantize_into, row_scales
+from minitfl.kernels.sums import MAGNITUDE, packed
 from minitfl.op import Call, Kernel, Site, op
 
-BLOCK_NBYTES = 1 << 20  # of each of the temporaries: both operands in float64, the sums and what is made of them
+BLOCK = 1 << 17  # elements that the temporaries of some rows may have
 SMALL_NBYTES = 1 << 17  # more than all that depends on one side alone
 CLAMPS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 NARROW = ("int4", "int2")
@@ -53,34 +60,61 @@ def dense_float(x, w, bias, low, high, y):
 
 
 @Kernel
-def dense_int(x, w, bias, x_zero, w_zero, factor, y_zero, low, high, y):
+def dense_int(x, x_zero, w, w_zero, parts, bias, factor, y_zero, low, high, y):
     """dense_float on stored integers, where real = scale * (stored - zero).
 
     The bias is stored with scale x_scale * w_scale and zero 0, so it adds to the sum of products as it is.
-    factor (units,): x_scale * w_scale / y_scale, float64. low, high: stored values.
+    factor (units,): x_scale * w_scale / y_scale, float64. low, high: stored values. w: floats that hold w - w_zero with
+    `parts` as fixedpoint.exact_weights gives them; or the stored weights, parts None.
     """
-    for b, u in parts(len(x), *w.shape):
-        total = exact_matmul(x[b], x_zero, w[u].T, w_zero) + bias[u]
-        y[b, u] = np.clip(rescale_real(total, factor[u]) + y_zero, low, high)
+    for rows, total in _integer_sums(x, x_zero, w, w_zero, parts):
+        y[rows] = np.clip(rescale_real(np.add(total, bias, dtype=np.float64), factor) + y_zero, low, high)
 
 
 @Kernel
-def dense_int16(x, w, bias, x_zero, w_zero, multiplier, shift, y_zero, low, high, y):
-    """dense_int for 16-bit x and w, whose sums are rescaled by 15-bit multipliers."""
-    for b, u in parts(len(x), *w.shape):
-        total = exact_matmul(x[b], x_zero, w[u].T, w_zero) + bias[u]
-        y[b, u] = np.clip(rescale_wide(total, multiplier[u], shift[u]) + y_zero, low, high)
+def dense_fixed(x, x_zero, w, w_zero, parts, bias, multiplier, shift, y_zero, low, high, rule, y):
+    """dense_int whose sums are rescaled by multiplier and shift (units,) and a rule, see fixedpoint.requantize."""
+    for rows, total in _integer_sums(x, x_zero, w, w_zero, parts):
+        requantize(total, bias, multiplier, shift, y_zero, low, high, rule, y[rows])
 
 
 @Kernel
-def dense_hybrid(x, w, bias, w_scale, asymmetric, activation, y):
-    """dense_float for stored 8-bit w and float x, which is quantized row by row; w_scale float32 (units,)."""
-    w = w.view(np.int8)
-    for b, units in rows(len(x), *w.shape):
-        q, scale, zero = quantize_rows(x[b], asymmetric)
-        for u in units:
-            y[b, u] = hybrid_matmul(q, scale, zero, w[u], w_scale[u])
-            y[b, u] += bias[u]
+def dense_shuffled(x, w, bias, multiplier, shift, low, high, y, shuffled):
+    """dense_int on bytes with their highest bit turned over, which makes them signed numbers with zero 0.
+
+    w is kept in that form, and 4 units by 16 depths together: (units / 4, depth / 16, 4, 16). The same is done to x;
+    `shuffled` takes the result, (depth / 16, batch, 16).
+    """
+    units, depth = w.shape
+    w = (w.reshape(units // 4, depth // 16, 4, 16).swapaxes(1, 2).reshape(units, depth)).view(np.int8)
+    x = x ^ np.uint8(0x80)
+    shuffled[...] = x.reshape(len(x), depth // 16, 16).swapaxes(0, 1).reshape(shuffled.shape)
+    total = exact_matmul(x.view(np.int8), 0, w.T, 0) + bias
+    y[...] = np.clip(rescale_twice(total, multiplier, shift), low, high)
+
+
+@Kernel
+def dense_hybrid(x, w, w_scale, parts, bias, asymmetric, activation, y):
+    """dense_float for float x, each of whose rows is brought to 8 bits, and stored w with w_scale float32 (units,).
+
+    w, parts: as in dense_int.
+    """
+    if parts is None:
+        w, parts = exact_weights(w.view(np.int8), 0, MAGNITUDE["int8"])
+    scale, inverse, zero = row_scales(x, asymmetric)
+    scale, inverse, zero = scale[:, None], inverse[:, None], zero[:, None]
+
+    def load(rows):
+        q = np.empty(x[rows].shape, w.dtype)
+        quantize_into(x[rows], inverse[rows], zero[rows], asymmetric, q)
+        q -= zero[rows]
+        return q
+
+    for rows, total in _sums(x, w, parts, load):
+        total = total.astype(np.float32, copy=False)
+        with np.errstate(invalid="ignore", over="ignore"):
+            total *= scale[rows] * w_scale
+        np.add(total, bias, out=y[rows])
     activate(y, activation)
 
 
@@ -90,33 +124,46 @@ def dense_without_depth(y):
     y[...] = 0
 
 
-# ---- blocks
+# ---- sums of products
 
 
-def rows(batch: int, units: int, depth: int) -> Iterator[tuple[slice, list[slice]]]:
-    """Parts of the batch, each with the parts of the units, such that what one pair of them takes fits in the cache."""
-    many_units = _fitting(units, 8 * depth)
-    many_rows = min(_fitting(batch, 8 * depth), _fitting(batch, 32 * many_units))
-    cuts = [slice(u, u + many_units) for u in range(0, units, many_units)]
-    for b in range(0, batch, many_rows):
-        yield slice(b, b + many_rows), cuts
+def _integer_sums(x, x_zero, w, w_zero, parts):
+    """_sums of (x - x_zero) @ (w - w_zero).T for what dense_int is given."""
+    if parts is None:
+        w, parts = exact_weights(w, w_zero, MAGNITUDE[x.dtype.name])
+
+    def load(rows):
+        return np.subtract(x[rows], x_zero, dtype=w.dtype, casting="unsafe")
+
+    return _sums(x, w, parts, load)
 
 
-def parts(batch: int, units: int, depth: int) -> Iterator[tuple[slice, slice]]:
-    """The pairs of `rows`, one by one."""
-    return ((b, u) for b, cuts in rows(batch, units, depth) for u in cuts)
+def _sums(x, w, parts, load) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yields (rows, total): the sums of products of some rows after the other, floats (rows, units) to be used up.
+
+    load(rows) gives rows of x in w's type. Depths parts[i] to parts[i + 1] are summed in that type; if there are more
+    such parts, they together in float64.
+    """
+    step = _rows_together(len(x), *w.shape)
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        part = load(rows)
+        total = np.matmul(part[:, : parts[1]], w[:, : parts[1]].T)
+        if len(parts) > 2:
+            total = total.astype(np.float64)
+            for a, b in pairwise(parts[1:]):
+                total += np.matmul(part[:, a:b], w[:, a:b].T)
+        yield rows, total
 
 
-def _fitting(count: int, nbytes: int) -> int:
-    """How many things of that many bytes make a block: at least one, at most `count`."""
-    return max(1, min(count, BLOCK_NBYTES // max(nbytes, 1)))
+def _rows_together(batch: int, units: int, depth: int) -> int:
+    return max(1, min(batch, BLOCK // max(depth + 4 * units, 1)))
 
 
-def workspace(batch: int, units: int, depth: int) -> int:
-    """Bytes that bound the temporaries of a kernel that goes through `rows`."""
-    many_units = _fitting(units, 8 * depth)
-    many_rows = min(_fitting(batch, 8 * depth), _fitting(batch, 32 * many_units))
-    return 8 * depth * (many_units + 2 * many_rows) + 40 * many_rows * many_units + SMALL_NBYTES
+def workspace(batch: int, units: int, depth: int, computed: bool) -> int:
+    """Bytes that bound the temporaries of a kernel that goes through _sums; computed: w is no constant."""
+    rows = _rows_together(batch, units, depth) * (24 * depth + 64 * units)
+    return rows + 128 * batch + (24 * units * depth if computed else 0) + SMALL_NBYTES
 
 
 # ---- while preparing
@@ -127,18 +174,14 @@ def fully_connected(site: Site) -> Call:
     site.arity((2, 3), (1, 2))
     x, w, bias, y = site.input(0), site.input(1), site.optional(2), site.output(0)
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
-    if site.enum("weights_format", "FullyConnectedOptionsWeightsFormat") != "DEFAULT":
-        site.unsupported("weights in the shuffled 4x16 format are not supported")
-    if len(site.options.quant_spec):
-        site.unsupported("a quantization specification is not supported")
-    site.arity((2, 3), 1)
-    _check_types(site, x, w, bias, y)
+    shuffled = site.enum("weights_format", "FullyConnectedOptionsWeightsFormat") != "DEFAULT"
+    site.arity((2, 3), 2 if shuffled else 1)
+    _check_types(site, x, w, bias, y, shuffled)
     hybrid = x.type == "float32" != w.type
     allowed = ACTIVATIONS if hybrid else CLAMPS
     site.expect(activation in allowed, f"the fused activation is {activation}, which {x.type} does not take")
-    if w.quantization is not None and w.quantization.block_size:
-        site.unsupported("blockwise quantized weights are not supported")
-    if w.type in NARROW and w.quantization is not None:
+    blockwise = w.quantization is not None and w.quantization.block_size > 0
+    if w.type in NARROW and w.quantization is not None and not blockwise:
         site.expect(not w.zeros.any(), "Unsupported filter quantization zero-point value.")
     site.expect(w.rank == 2, f"weights have the shape {w.shape}, not (units, depth)")
 
@@ -149,23 +192,26 @@ def fully_connected(site: Site) -> Call:
     batch = x.size // depth
     if bias is not None:
         site.expect(bias.size == units, f"{bias.size} biases for {units} units")
-    flat = (batch, units)
     arrays = (x.reshaped(batch, depth), w, _bias(bias, units))
-    result = y.reshaped(flat)
-    bound = workspace(batch, units, depth)
+    result = y.reshaped(batch, units)
+    if hybrid and blockwise:
+        return _blockwise(site, arrays, activation, y, result)
     if hybrid:
-        return _hybrid(site, arrays, activation, y, result, bound)
+        return _hybrid(site, arrays, activation, y, result)
     if x.type == "float32":
         low, high = float_activation_range(activation)
         most = float(np.finfo(np.float32).max)
         return Call(dense_float, (*arrays, max(low, -most), min(high, most), result), (y,))
-    return _integer(site, arrays, activation, y, result, bound)
+    return _integer(site, arrays, activation, y, result, shuffled)
 
 
-def _check_types(site: Site, x: Tensor, w: Tensor, bias: Tensor | None, y: Tensor) -> None:
+def _check_types(site: Site, x: Tensor, w: Tensor, bias: Tensor | None, y: Tensor, shuffled: bool) -> None:
     """UnsupportedError for a combination of types that no kernel takes."""
     integers = ("uint8", "int8", "int16")
-    if x.type == "float32":
+    if shuffled:
+        good = (x.type, w.type, y.type) == ("uint8", "uint8", "int16")
+        biases = ("int32", "int64")
+    elif x.type == "float32":
         good = w.type in ("float32", "uint8", "int8", *NARROW) and y.type == "float32"
         biases = ("float32",)
     elif w.type == "int16":
@@ -203,7 +249,7 @@ def legacy_scale(t: Tensor) -> float:
     return float(t.scales[0]) if t.quantization is not None and t.scales.size == 1 else 0.0
 
 
-def _hybrid(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tensor, bound: int) -> Call:
+def _hybrid(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tensor) -> Call:
     x, w, bias = arrays
     units = w.known_shape[0]
     scales = np.zeros(1, np.float32) if w.quantization is None else w.scales
@@ -212,11 +258,30 @@ def _hybrid(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tenso
         if axis not in (0, 1) or scales.size != w.known_shape[axis]:
             return refused(y, f"{scales.size} scales along axis {axis} of weights of shape {w.shape}")
     scales = np.ascontiguousarray(np.broadcast_to(scales[:units], units))
+    floats, parts = _prepared(site, w, 0, "float32")
     asymmetric = bool(site.options.asymmetric_quantize_inputs)
-    return Call(dense_hybrid, (x, w, bias, scales, asymmetric, activation, result), (y,), workspace=bound)
+    args = (x, floats, scales, parts, bias, asymmetric, activation, result)
+    return Call(dense_hybrid, args, (y,), workspace=_needed(x, w, parts))
 
 
-def _integer(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tensor, bound: int) -> Call:
+def _blockwise(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tensor) -> Call:
+    """Scales that vary along the depth go into the weights themselves. Zero points of blocks count for nothing."""
+    x, w, bias = arrays
+    units, depth = w.known_shape
+    size, scales = w.quantization.block_size, w.scales
+    site.expect(depth % size == 0, f"a depth of {depth} in blocks of {size}")
+    blocks = (units, depth // size, 1)
+    site.expect(scales.size == math.prod(blocks), f"{scales.size} scales for {blocks[1]} blocks of {units} units")
+
+    def real(stored):
+        reals = (stored.reshape(*blocks[:2], size) * scales.reshape(blocks)).reshape(units, depth)
+        return np.ascontiguousarray(reals.T).T  # as a matrix product likes it
+
+    args = (x, site.packed(w, ("blockwise", scales.tobytes()), real), np.ones(units, np.float32), (0, depth), bias)
+    return Call(dense_hybrid, (*args, True, activation, result), (y,), workspace=_needed(x, w, (0, depth)))
+
+
+def _integer(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tensor, shuffled: bool) -> Call:
     x, w, bias = arrays
     units = w.known_shape[0]
     x_scale, y_scale = x.scale, y.scale
@@ -232,7 +297,8 @@ def _integer(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tens
         check_bias_scale(site, x_scale * float(w.scales[0]), y_scale, bias)
         w_zero = int(w_zero[0])
     product = x_scale * w.scales.astype(np.float64)
-    if w.type == "int16" and w.scales.size == 1:
+    fixed = w.type == "int16" or shuffled or bool(w.sparsity and y.type == "int8")
+    if fixed and w.scales.size == 1:
         product = product.astype(np.float32).astype(np.float64)
     factor = np.broadcast_to(product / y_scale, units)
     site.expect(np.all(np.isfinite(factor)) and np.all(factor >= 0), f"rescaling factors are {factor}")
@@ -242,13 +308,49 @@ def _integer(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tens
     low, high = activation_range(activation, y.type, y_scale, y.zero)
     if y.type == "uint8" and w.type in NARROW:
         return refused(y, f"{w.type} weights are not supported with a uint8 result")
-    if w.type == "int16":
-        multiplier, shift = quantize_multipliers(factor)
-        site.expect(np.all(shift < 15), f"rescaling factors are {factor}")
-        args = (x, w, bias, x.zero, w_zero, multiplier, shift, y.zero, low, high, result)
-        return Call(dense_int16, args, (y,), workspace=bound)
-    args = (x, w, bias, x.zero, w_zero, np.ascontiguousarray(factor), y.zero, low, high, result)
-    return Call(dense_int, args, (y,), workspace=bound)
+    if shuffled:
+        return _shuffled(site, arrays, factor, (low, high), y, result)
+    floats, parts = _prepared(site, w, w_zero, x.type)
+    first, needed = (x, x.zero, floats, w_zero, parts, bias), _needed(x, w, parts)
+    if not fixed:
+        args = (*first, np.ascontiguousarray(factor), y.zero, low, high, result)
+        return Call(dense_int, args, (y,), workspace=needed)
+    multiplier, shift = quantize_multipliers(factor)
+    rule = "wide" if w.type == "int16" else "twice"
+    site.expect(rule != "wide" or np.all(shift < 15), f"rescaling factors are {factor}")
+    return Call(dense_fixed, (*first, multiplier, shift, y.zero, low, high, rule, result), (y,), workspace=needed)
+
+
+def _shuffled(site: Site, arrays: tuple, factor, limits: tuple[int, int], y: Tensor, result: Tensor) -> Call:
+    """The format implies zero points of 128 for x and w, and 0 for y; what the file says of them is passed over."""
+    x, w, bias = arrays
+    batch, depth = x.known_shape
+    units = w.known_shape[0]
+    site.expect(units % 4 == 0 and depth % 16 == 0, f"shuffled weights of shape {w.shape}, not of blocks of 4 by 16")
+    second = site.output(1)
+    if second.type != "uint8":
+        return refused(y, f"shuffled activations of type {second.type}")
+    if second.size != x.size:
+        second = second.reshaped(batch, depth)
+    args = (x, w, bias, *quantize_multipliers(factor), *limits, result, second)
+    needed = 10 * units * depth + batch * (12 * depth + 48 * units) + SMALL_NBYTES
+    return Call(dense_shuffled, args, (y, second), workspace=needed)
+
+
+def _prepared(site: Site, w: Tensor, w_zero: int, x_type: str):
+    """(w, parts): constant weights as the kernels want them; others as they are, with None."""
+    hybrid = x_type == "float32"  # then the bytes of uint8 are read as int8
+    most = MAGNITUDE["int8" if hybrid else x_type]
+
+    def make(stored):
+        return exact_weights(stored.view(np.int8) if hybrid else stored, w_zero, most)
+
+    ready = packed(site, w, ("dense", w_zero, x_type), make)
+    return (w, None) if ready is None else ready
+
+
+def _needed(x: Tensor, w: Tensor, parts) -> int:
+    return workspace(x.known_shape[0], *w.known_shape, computed=parts is None)
 
 
 def check_bias_scale(site: Site, product_scale: float, y_scale: float, bias) -> None:

@@ -20,11 +20,12 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
-from minitfl.kernels.dense import BLOCK_NBYTES, parts, workspace
 from minitfl.kernels.fixedpoint import exact_matmul, quantize_multipliers, rescale_twice, rescale_wide, stored_range
 from minitfl.kernels.hybrid import hybrid_matmul, quantize_rows
 from minitfl.op import Call, Kernel, Site, op
 
+BLOCK_NBYTES = 1 << 20  # of each of the temporaries: both operands in float64, the sums and what is made of them
+SMALL_NBYTES = 1 << 17  # more than all that depends on one side alone
 MOST_AXES = 5
 TYPES = {  # of x, w, y
     ("float32", "float32", "float32"),
@@ -109,6 +110,30 @@ def stacks(x, w, y, *like_y) -> Iterator[tuple]:
         cut = slice(start, start + many) if many > 1 else start
         part_x, part_w = (a[cut] if a.shape[0] > 1 else (a if many > 1 else a[0]) for a in (x, w))
         yield from stacks(part_x, part_w, y[cut], *(a[cut] for a in like_y))
+
+
+def parts(batch: int, units: int, depth: int) -> Iterator[tuple[slice, slice]]:
+    """Parts of rows and parts of units, such that what one pair of them takes fits in the cache."""
+    many_rows, many_units = _together(batch, units, depth)
+    for b in range(0, batch, many_rows):
+        for u in range(0, units, many_units):
+            yield slice(b, b + many_rows), slice(u, u + many_units)
+
+
+def workspace(batch: int, units: int, depth: int) -> int:
+    """Bytes that bound the temporaries of a kernel that goes through `parts`."""
+    many_rows, many_units = _together(batch, units, depth)
+    return 8 * depth * (many_units + 2 * many_rows) + 40 * many_rows * many_units + SMALL_NBYTES
+
+
+def _together(batch: int, units: int, depth: int) -> tuple[int, int]:
+    """How many rows and how many units make a part: at least one."""
+
+    def fitting(count: int, nbytes: int) -> int:
+        return max(1, min(count, BLOCK_NBYTES // max(nbytes, 1)))
+
+    many_units = fitting(units, 8 * depth)
+    return min(fitting(batch, 8 * depth), fitting(batch, 32 * many_units)), many_units
 
 
 def _area(matrices) -> int:

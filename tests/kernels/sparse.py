@@ -42,7 +42,7 @@ def _compressed(segments, indices):
     """A compressed level. Its numbers are stored in 8, 16 or 32 bits, which vary here."""
     level = {"format": 1}
     for name, numbers in (("array_segments", segments), ("array_indices", indices)):
-        kind = 1 + len(numbers) % 3
+        kind = 1 + len(numbers) % (3 if max(numbers, default=0) < 256 else 2)
         stored = np.array(numbers, ("int32", "uint16", "uint8")[kind - 1])
         level |= {f"{name}_type": kind, name: {"values": stored.tobytes() if kind == 3 else stored}}
     return level

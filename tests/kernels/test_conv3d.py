@@ -54,7 +54,7 @@ def sums(op, x, w, steps, shape):
     return y
 
 
-def draw_case(rng, op):
+def draw_case(rng, op, biased):
     """(content, arrays, bound)."""
     padding = str(rng.choice(("SAME", "VALID")))
     axes = [sides(rng, padding, 6, 3) for _ in range(3)]
@@ -66,7 +66,7 @@ def draw_case(rng, op):
     if op == BACK:
         x_shape, y_shape, ends = (batch, *few, channels), (batch, *size, units), (units, channels)
     x, w = values(rng, "float32", x_shape), values(rng, "float32", (*taps, *ends))
-    bias = values(rng, "float32", units) if rng.integers(3) else None
+    bias = values(rng, "float32", units) if biased else None
     shape = list(y_shape) if rng.integers(3) == 0 else np.int32(y_shape)
     options = {"padding": padding, "fused_activation_function": str(rng.choice(ACTIVATIONS))}
     for n, axis in enumerate("dhw"):
@@ -105,14 +105,15 @@ def test_channels_and_units_are_exchanged_in_the_transposed_filter():
 
 
 @pytest.mark.parametrize("op", (CONV, BACK))
+@pytest.mark.parametrize("biased", (True, False), ids=("bias", "no bias"))
 @pytest.mark.parametrize("block", (windows.BLOCK, 100), ids=("", "small blocks"))
-def test_differential(official, monkeypatch, op, block):
+def test_differential(official, monkeypatch, op, biased, block):
     monkeypatch.setattr(conv3d, "BLOCK", block)
 
-    @differential(320 if block > 100 else 80)
+    @differential(200 if block > 100 else 40)
     @given(st.data())
     def run(data):
-        content, arrays, bound = draw_case(drawn(data), op)
+        content, arrays, bound = draw_case(drawn(data), op, biased)
         check(content, arrays, bound=bound)
 
     run()

@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from minitfl.build import Model
-from minitfl.kernels.dense import BLOCK_NBYTES, dense_int, parts, workspace
+from minitfl.kernels import dense
+from minitfl.kernels.hybrid import quantize_rows
 from tests.cases import SEEDS, OursFailed, check, differential, ours
+from tests.kernels.one_op import sample
+from tests.kernels.sparse import constant, draw_sparse
 from tests.oracle import official
+from tests.sweep import TYPES, sweep
 
+BUILTIN = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 STORED = {"int4": "int8", "int2": "int8"}
 RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int4": (-8, 7), "int2": (-2, 1)}
@@ -33,7 +37,7 @@ def numbers(scale, zero=0, **more):
     return {"scale": scale, "zero_point": zero, **more}
 
 
-def float_case(seed, w_type="float32"):
+def float_case(seed, w_type="float32", biased=True):
     """(content, x, the part of the bound that no order of summation exceeds) of a float or hybrid model."""
     rng = np.random.default_rng(seed)
     batch, depth, units = draw_sizes(rng)
@@ -49,7 +53,7 @@ def float_case(seed, w_type="float32"):
         if w_type == "uint8":
             w = w.view(np.uint8)
     bias = values(rng, units)
-    given = ("float32", bias, {}) if rng.random() < 0.7 else None
+    given = ("float32", bias, {}) if biased else None
     options = {"fused_activation_function": ACTIVATIONS[rng.integers(4)]}
     if rng.random() < 0.3:
         x = x.reshape(1, batch, depth)
@@ -69,7 +73,7 @@ def float_case(seed, w_type="float32"):
     )
     inputs = [x] if constant else [x, w]
     total = np.abs(x.reshape(batch, depth)).astype(np.float64) @ np.abs(w.astype(np.float64)).T
-    bound = 2 * (depth + 4) * 2.0**-24 * (total + np.abs(bias if given else 0))
+    bound = 2 * (depth + 4) * 2.0**-24 * (total + np.abs(bias if biased else 0))
     return content, inputs, bound.reshape(y_shape)
 
 
@@ -117,14 +121,14 @@ def integer_case(seed, x_type, w_type, bias_type, per_unit):
     y_scale = float(x_scale) * float(w_scale.max()) * spread / (high - low) * 2.0 ** rng.uniform(-2, 2)
     y_scale = 2.0 ** np.round(np.log2(y_scale)) if powers else y_scale
     bias = None
-    if rng.random() < 0.7:
+    if bias_type:
         size = int(min(spread, 2**30))
         stored = rng.integers(-size, size, units, endpoint=True).astype(bias_type)
         scales = np.float32(np.float64(x_scale) * w_scale)
         bias = (bias_type, stored, numbers(scales, np.zeros(count, np.int64)))
     options = {"fused_activation_function": ACTIVATIONS[rng.integers(4)]}
     if x_type == "int16":
-        options["quantized_bias_type"] = bias_type.upper()
+        options["quantized_bias_type"] = (bias_type or str(rng.choice(["float32", "int32", "int64"]))).upper()
     zeros = np.full(count, w_zero, np.int64) if not per_unit else np.zeros(count, np.int64)
     stored = w.astype(STORED.get(w_type, w_type))
     constant = w_type in STORED or rng.random() < 0.8
@@ -250,19 +254,21 @@ def test_nothing_to_compute(shapes):
 # ---- against the official runtime
 
 
+@pytest.mark.parametrize("biased", (True, False), ids=("", "no bias"))
 @differential()
 @given(seed=SEEDS)
-def test_float(seed):
-    content, inputs, bound = float_case(seed)
+def test_float(biased, seed):
+    content, inputs, bound = float_case(seed, biased=biased)
     check(content, inputs, bound=bound)
 
 
+@pytest.mark.parametrize("biased", (True, False), ids=("", "no bias"))
 @pytest.mark.parametrize("w_type", ["int8", "uint8", "int4", "int2"])
 @differential()
 @given(seed=SEEDS)
-def test_hybrid(w_type, seed):
+def test_hybrid(w_type, biased, seed):
     """Equal to the bit: the sums are integers, and the floats after them are computed in the official order."""
-    content, inputs, _ = float_case(seed, w_type)
+    content, inputs, _ = float_case(seed, w_type, biased)
     check(content, inputs)
 
 
@@ -279,28 +285,16 @@ def test_hybrid_takes_any_activation(activation):
     check(content, [rng.normal(size=(4, 8)).astype(np.float32)], ulps=4)
 
 
-INTEGERS = [
-    ("int8", "int8", "int32", False),
-    ("int8", "int8", "int32", True),
-    ("int8", "int4", "int32", False),
-    ("int8", "int4", "int32", True),
-    ("int8", "int2", "int32", True),
-    ("uint8", "uint8", "int32", False),
-    ("int16", "int8", "int32", False),
-    ("int16", "int8", "int32", True),
-    ("int16", "int8", "int64", False),
-    ("int16", "int8", "int64", True),
-    ("int16", "int4", "int64", True),
-    ("int16", "int16", "int32", False),
-    ("int16", "int16", "int64", True),
-]
+BIASES = {"int8": ("int32", None), "uint8": ("int32", None), "int16": ("int32", "int64", None)}
+WEIGHTS = {"int8": ("int8", "int4", "int2"), "uint8": ("uint8",), "int16": ("int8", "int4", "int2", "int16")}
+INTEGERS = [(x, w, bias) for x, weights in WEIGHTS.items() for w in weights for bias in BIASES[x]]
 
 
-@pytest.mark.parametrize("x_type,w_type,bias_type,per_unit", INTEGERS)
+@pytest.mark.parametrize("x_type,w_type,bias_type", INTEGERS)
 @differential()
 @given(seed=SEEDS)
-def test_integers(x_type, w_type, bias_type, per_unit, seed):
-    content, inputs = integer_case(seed, x_type, w_type, bias_type, per_unit)
+def test_integers(x_type, w_type, bias_type, seed):
+    content, inputs = integer_case(seed, x_type, w_type, bias_type, per_unit=x_type != "uint8" and seed % 2 == 0)
     check(content, inputs)
 
 
@@ -320,6 +314,186 @@ def test_uint8_to_int16(seed):
         ("int16", (batch, units), numbers(np.float32(2 ** rng.uniform(-8, 0)))),
     )
     check(content, [rng.integers(0, 256, (batch, depth)).astype(np.uint8)])
+
+
+# ---- weights in blocks, shuffled, sparse
+
+
+def blockwise_case(rng, biased, **options):
+    """(content, x, the result in float64, its bound). Officially right from 32 depths and 4 units on."""
+    size = int(rng.choice((8, 16, 32)))
+    depth, units, batch = size * int(rng.integers(32 // size, 6)), int(rng.integers(4, 13)), int(rng.integers(1, 5))
+    x = values(rng, (batch, depth))
+    w = rng.integers(-8, 8, (units, depth)).astype(np.int8)
+    scales = (2.0 ** rng.uniform(-9, 0, (units, depth // size))).astype(np.float16)
+    bias = values(rng, units)
+    m = Model()
+    details = {"scales": m.constant(scales), "zero_points": -1, "block_size": size}
+    handles = [m.input(x.shape), m.constant(w, "int4", quantization={"details_type": 2, "details": details})]
+    if biased:
+        handles.append(m.constant(bias))
+    y = m.tensor((batch, units))
+    m.op("FULLY_CONNECTED", handles, [y], version=13, **options)
+    m.output(y)
+    q, scale, zero = quantize_rows(x, True)
+    real = (w.reshape(units, -1, size) * scales.astype(np.float64)[..., None]).reshape(w.shape)
+    # the official kernel takes the zero points out at the end
+    most = (np.abs(q.astype(np.float64)) + np.abs(zero)[:, None]) @ np.abs(real).T * scale[:, None]
+    wanted = (q - zero[:, None]) @ real.T * scale[:, None] + (bias if biased else 0)
+    return m.content(), x, wanted, 2 * (depth + 4) * 2.0**-24 * (most + np.abs(wanted))
+
+
+@pytest.mark.parametrize("biased", (True, False), ids=("", "no bias"))
+@differential()
+@given(seed=SEEDS)
+def test_blockwise(biased, seed):
+    """The reference kernels make nothing of blocks; the optimised ones do."""
+    content, x, _, bound = blockwise_case(np.random.default_rng(seed), biased)
+    check(content, [x], bound=bound, resolver=BUILTIN)
+
+
+@pytest.mark.parametrize("activation", ("RELU", "RELU6", "TANH"))
+def test_blockwise_activation(activation):
+    """Officially left out."""
+    content, x, wanted, bound = blockwise_case(np.random.default_rng(1), True, fused_activation_function=activation)
+    exact = {"RELU": lambda a: np.maximum(a, 0), "RELU6": lambda a: np.clip(a, 0, 6), "TANH": np.tanh}[activation]
+    assert np.all(np.abs(ours(content, [x])[0] - exact(wanted)) <= bound + 1e-6)
+    assert np.all(np.abs(official.run(content, [x], resolver=BUILTIN)[0] - wanted) <= bound)
+
+
+def test_blocks_that_do_not_fit_are_refused():
+    m = Model()
+    details = {"scales": m.constant(np.ones((7, 3), np.float16)), "zero_points": -1, "block_size": 32}
+    w = m.constant(np.zeros((7, 64), np.int8), "int4", quantization={"details_type": 2, "details": details})
+    y = m.tensor((1, 7))
+    m.op("FULLY_CONNECTED", [m.input((1, 64)), w], [y], version=13)
+    m.output(y)
+    with pytest.raises(OursFailed, match="21 scales for 2 blocks of 7 units"):
+        ours(m.content(), [np.zeros((1, 64), np.float32)])
+
+
+def shuffled_case(rng, batch, bias_type="int32", **options):
+    """(content, x, x as the second output shows it, the sums of products)."""
+    units, depth = 4 * int(rng.integers(1, 6)), 16 * int(rng.integers(1, 5))
+    x, w = (rng.integers(0, 256, shape).astype(np.uint8) for shape in ((batch, depth), (units, depth)))
+    stored = w.reshape(units // 4, 4, depth // 16, 16).transpose(0, 2, 1, 3).reshape(w.shape) ^ 0x80
+    x_scale, w_scale, y_scale = np.float32(2 ** rng.uniform((-6, -6, -8), 0))
+    bias = rng.integers(-10000, 10000, units).astype(bias_type)
+    m = Model()
+    handles = [
+        m.input(x.shape, "uint8", **numbers(x_scale, 128)),
+        m.constant(stored, **numbers(w_scale, 128)),
+        m.constant(bias, **numbers(x_scale * w_scale)),
+    ]
+    y, second = m.tensor((batch, units), "int16", **numbers(y_scale)), m.tensor(x.shape, "uint8")
+    m.op("FULLY_CONNECTED", handles, [y, second], version=2, weights_format=1, **options)
+    m.output(y, second)
+    turned = x.reshape(batch, depth // 16, 16).swapaxes(0, 1).reshape(x.shape) ^ 0x80
+    total = (x.astype(np.int64) - 128) @ (w.astype(np.int64) - 128).T + bias
+    return m.content(), x, turned, total * (float(x_scale * w_scale) / float(y_scale))
+
+
+@differential()
+@given(seed=SEEDS)
+def test_shuffled(seed):
+    rng = np.random.default_rng(seed)
+    content, x, *_ = shuffled_case(rng, int(rng.choice((1, 4))), fused_activation_function=ACTIVATIONS[seed % 4])
+    check(content, [x])
+
+
+@pytest.mark.parametrize("batch,bias_type", [(2, "int32"), (7, "int32"), (1, "int64"), (4, "int64")])
+def test_shuffled_where_the_official_kernel_gives_garbage(batch, bias_type):
+    """It knows batches of 1 and 4, and reads any bias as int32."""
+    content, x, turned, exact = shuffled_case(np.random.default_rng(3), batch, bias_type)
+    y, second = ours(content, [x])
+    np.testing.assert_array_equal(second, turned)
+    assert np.abs(y - np.clip(exact, -32768, 32767)).max() <= 1
+
+
+SPARSE = {
+    "by element": ("ds", ()),
+    "by row and element": ("ss", ()),
+    "1x4": ("dsd", ((1, 4),)),
+    "1x16": ("dsd", ((1, 16),)),
+    "4x16": ("dsdd", ((0, 4), (1, 16))),
+}
+
+
+@pytest.mark.parametrize("format", SPARSE)
+@differential(60)
+@given(seed=SEEDS)
+def test_sparse_float(format, seed):
+    rng = np.random.default_rng(seed)
+    content, x, w, bias = sparse_case(rng, "float32", SPARSE[format], {}, lambda units: {}, {})
+    total = np.abs(x).astype(np.float64) @ np.abs(w).T + np.abs(bias)
+    check(content, [x], bound=2 * (w.shape[1] + 4) * 2.0**-24 * total)
+
+
+@differential()
+@given(seed=SEEDS)
+def test_sparse_int8(seed):
+    """In blocks of 1x16, the one format that the official kernel knows."""
+    rng = np.random.default_rng(seed)
+    x_scale, y_scale, w_scale = np.float32(2 ** rng.uniform((-6, -2, -6), (0, 6, 0)))
+
+    def scales(units):
+        several = np.float32(2 ** rng.uniform(-6, 0, units if rng.integers(2) else 1))
+        several[0] = w_scale
+        return numbers(several, np.zeros(len(several), np.int64))
+
+    x_q, y_q = numbers(x_scale, int(rng.integers(-128, 128))), numbers(y_scale, int(rng.integers(-20, 20)))
+    content, x, *_ = sparse_case(rng, "int8", SPARSE["1x16"], x_q, scales, y_q, numbers(x_scale * w_scale))
+    check(content, [x])
+
+
+@pytest.mark.parametrize("asymmetric", (False, True))
+@differential(100)
+@given(seed=SEEDS)
+def test_sparse_hybrid(asymmetric, seed):
+    """In blocks of 1x16. The official kernel takes the zero points out at the end."""
+    rng = np.random.default_rng(seed)
+    scale = np.float32(2 ** rng.uniform(-9, 0))
+    options = {"asymmetric_quantize_inputs": asymmetric}
+    content, x, w, bias = sparse_case(
+        rng, "float32", SPARSE["1x16"], {}, lambda _: numbers(scale), {}, w_type="int8", **options
+    )
+    most = np.abs(x).max(1, initial=0, keepdims=True).astype(np.float64) * np.abs(w.astype(np.float64)).sum(1) * scale
+    check(content, [x], bound=8 * 2.0**-24 * (2 * most + np.abs(bias)))
+
+
+def sparse_case(rng, type, format, x_q, w_q, y_q, bias_q=None, *, w_type=None, **options):
+    """(content, x, w, bias); w_q: a function of the units that gives the quantization of the weights."""
+    formats, blocks = format
+    depth, units, batch = 16 * int(rng.integers(1, 5)), 4 * int(rng.integers(1, 6)), int(rng.integers(1, 5))
+    x = values(rng, (batch, depth)) if type == "float32" else rng.integers(-128, 128, (batch, depth)).astype(type)
+    w = draw_sparse(rng, w_type or type, (units, depth))
+    bias = values(rng, units) if type == "float32" else rng.integers(-1000, 1000, units).astype(np.int32)
+    m = Model()
+    handles = [
+        m.input(x.shape, type, **x_q),
+        constant(m, w, list(range(len(formats))), formats, blocks, **w_q(units)),
+        m.constant(bias, **(bias_q or {})),
+    ]
+    y = m.tensor((batch, units), type, **y_q)
+    options |= {"fused_activation_function": ACTIVATIONS[rng.integers(4)]}
+    m.op("FULLY_CONNECTED", handles, [y], version=8, **options)
+    m.output(y)
+    return m.content(), x, w, bias
+
+
+def test_sparse_int8_in_another_format():
+    """The official kernel refuses it; there are results all the same."""
+    rng = np.random.default_rng(0)
+    x, w = rng.integers(-9, 9, (2, 8)).astype(np.int8), draw_sparse(rng, "int8", (4, 8))
+    m = Model()
+    y = m.tensor((2, 4), "int8", **numbers(3.3))
+    w_handle = constant(m, w, [1, 0], "ss", **numbers(0.5))
+    m.op("FULLY_CONNECTED", [m.input(x.shape, "int8", **numbers(0.5)), w_handle], [y], version=8)
+    m.output(y)
+    exact = x.astype(np.int64) @ w.T / (4 * 3.3)
+    assert (
+        np.abs(ours(m.content(), [x])[0] - exact).max() < 0.5 + 2.0**-4 + 1e-9
+    )  # rounded twice, the second time in steps of 2**-3
 
 
 # ---- where the official runtime is wrong or dies: against the mathematics
@@ -364,6 +538,65 @@ def test_int16_with_an_int32_bias_that_no_option_announces():
         ("int16", (1, 2), numbers(0.25)),
     )
     np.testing.assert_array_equal(ours(content, [x])[0], [[504, 1092]])
+
+
+# ---- types
+
+
+def typed(x_type, w_type, bias_type, y_type):
+    """A model of any types, with scales for integers."""
+    m = Model()
+
+    def quantized(type):
+        return numbers(0.5) if type in RANGES else {}
+
+    x = sample(x_type, (2, 4))
+    handles = [
+        m.input(x.shape, x_type, **quantized(x_type)),
+        m.constant(sample(w_type, (3, 4)), w_type, **quantized(w_type)),
+    ]
+    if bias_type:
+        handles.append(m.constant(sample(bias_type, 3), bias_type, **(numbers(0.25) if "int" in bias_type else {})))
+    y = m.tensor((2, 3), y_type, **quantized(y_type))
+    options = (
+        {"quantized_bias_type": bias_type.upper()} if x_type == "int16" and bias_type in ("int32", "int64") else {}
+    )
+    m.op("FULLY_CONNECTED", handles, [y], version=14, **options)
+    m.output(y)
+    return m.content(), [x]
+
+
+FLOATS = {("float32", w, None, "float32") for w in ("float32", "int8", "uint8", "int4", "int2")}
+SAME = {(x, w, None, x) for x, weights in WEIGHTS.items() for w in weights}
+# the official kernels read the bytes of one type as another's; these are small positive numbers, the same in both
+READ = {(x, w, None, "uint8") for x in ("int8", "uint8") for w in ("int8", "uint8")} - SAME
+READ |= {("uint8", w, None, "int8") for w in ("int8", "uint8", "int4", "int2")}
+READ |= {("int8", "uint8", None, "int8"), ("int16", "uint8", None, "int16")}
+MIXED = "the official kernels read 16 bits as 8"
+
+
+def test_types(official):
+    known = {("int16", w, None, y): MIXED for w in ("int8", "uint8") for y in ("int8", "uint8")}
+    known |= {("int16", w, None, "int8"): MIXED for w in ("int4", "int2")}
+    choices = ((*TYPES, "int2"), (*TYPES, "int2"), (None,), ("float32", "int8", "uint8", "int16"))
+    assert sweep(typed, choices, known) == FLOATS | SAME | READ
+
+
+BIAS_TYPES = {
+    ("float32", "float32"): {"float32"},
+    ("float32", "int8"): {"float32"},
+    ("int8", "int8"): {"int32"},
+    ("uint8", "uint8"): {"int32"},
+    ("int16", "int8"): {"int32", "int64"},
+    ("int16", "int16"): {"int32", "int64"},
+}
+
+
+@pytest.mark.parametrize("x,w", BIAS_TYPES)
+def test_bias_types(official, x, w):
+    known = {("int64",): "officially read as int32"} if x in ("int8", "uint8") else {}
+    taken = sweep(lambda bias: typed(x, w, bias, x), (TYPES,), known)
+    assert {bias for (bias,) in taken} == BIAS_TYPES[x, w]
 
 
 # ---- refusals
@@ -441,21 +674,11 @@ def test_rows_that_do_not_fit_are_refused():
 # ---- blocks
 
 
-@given(st.tuples(st.integers(0, 4000), st.integers(0, 4000), st.integers(1, 300000)))
-def test_parts_cover_the_result_once_and_are_small(sizes):
-    batch, units, depth = sizes
-    area = 0
-    for b, u in parts(batch, units, depth):
-        area += len(range(batch)[b]) * len(range(units)[u])
-    assert area == batch * units
-    assert workspace(batch, units, depth) <= 6 * BLOCK_NBYTES + 24 * depth
-
-
-def test_blocks_change_nothing():
+def test_blocks_change_nothing(monkeypatch):
     rng = np.random.default_rng(1)
-    x, w = rng.integers(-128, 128, (300, 2000)).astype(np.int8), rng.integers(-127, 128, (200, 2000)).astype(np.int8)
-    assert len(list(parts(300, 200, 2000))) > 10
-    y = np.empty((300, 200), np.int8)
-    dense_int(x, w, np.zeros(200, np.int32), 3, 0, np.full(200, 1e-4), 1, -128, 127, y)
+    x, w = rng.integers(-128, 128, (30, 2000)).astype(np.int8), rng.integers(-127, 128, (20, 2000)).astype(np.int8)
+    monkeypatch.setattr(dense, "BLOCK", 7 * 2080)
+    y = np.empty((30, 20), np.int8)
+    dense.dense_int(x, 3, w, 0, None, np.zeros(20, np.int32), np.full(20, 1e-4), 1, -128, 127, y)
     total = (x.astype(np.int64) - 3) @ w.T.astype(np.int64) * 1e-4
     np.testing.assert_array_equal(y, np.clip(np.sign(total) * np.floor(np.abs(total) + 0.5) + 1, -128, 127))

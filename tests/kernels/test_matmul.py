@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from minitfl.build import Model
-from minitfl.kernels.dense import BLOCK_NBYTES
-from minitfl.kernels.matmul import stacks
+from minitfl.kernels.matmul import BLOCK_NBYTES, parts, stacks, workspace
 from tests.cases import SEEDS, OursFailed, check, differential, ours
 from tests.kernels.test_dense import RANGES, numbers, values
 
@@ -194,6 +194,16 @@ def test_results_of_another_type_are_refused():
 
 
 # ---- blocks
+
+
+@given(st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(1, 300000)))
+def test_parts_cover_the_result_once_and_are_small(sizes):
+    batch, units, depth = sizes
+    area = 0
+    for b, u in parts(batch, units, depth):
+        area += len(range(batch)[b]) * len(range(units)[u])
+    assert area == batch * units
+    assert workspace(batch, units, depth) <= 6 * BLOCK_NBYTES + 24 * depth
 
 
 @differential(60)
