@@ -13,7 +13,7 @@ from minitfl.kernels.fixedpoint import activation_range, float_activation_range,
 from minitfl.op import Site
 
 # The result is of the operands' type, whatever the file says.
-RETYPED = frozenset({"ADD", "SUB", "DIV", "SQUARED_DIFFERENCE", "EXP", "CEIL", "FLOOR", "NEG", "ROUND", "LEAKY_RELU"})
+RETYPED = frozenset("ADD SUB DIV SQUARED_DIFFERENCE BITWISE_XOR RIGHT_SHIFT EXP CEIL FLOOR NEG ROUND".split())
 
 
 def one_operand(site: Site) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ FAMILIES = {
     "activation": "RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 LEAKY_RELU PRELU ELU HARD_SWISH",
     "sigmoid": "GELU TANH LOGISTIC",
     "softmax": "SOFTMAX LOG_SOFTMAX",
+    "bits": "BITWISE_XOR RIGHT_SHIFT BITCAST",
     "dense": "FULLY_CONNECTED",
     "matmul": "BATCH_MATMUL",
     "conv": "CONV_2D",
