@@ -12,6 +12,7 @@ FAMILIES = {
     "STABLEHLO_AND STABLEHLO_SHIFT_LEFT",
     "bits": "BITWISE_XOR RIGHT_SHIFT BITCAST",
     "add_n": "ADD_N",
+    "complex_parts": "REAL IMAG COMPLEX_ABS",
     "dense": "FULLY_CONNECTED",
     "matmul": "BATCH_MATMUL",
     "conv": "CONV_2D",
