@@ -170,7 +170,7 @@ def quantize_(site):
     y = y.reshaped(x.shape)
     if x.type == "float32":
         site.expect(y.type in ("uint8", "int8", "int16", "int4", "uint4"), f"the output of type {y.type}")
-        scale, zero = _along_axis(site, y)
+        scale, zero = along_axis(site, y)
         if scale.size > 1 and y.type in BITS:
             return refused(y, f"an output of type {y.type} with a scale for each channel")
         site.expect((scale != 0).all(), f"scale 0 of '{y.name}'")
@@ -200,12 +200,12 @@ def dequantize_(site):
         return Call(convert, (x, y), (y,))
     if x.type not in ("int2", "int4", "uint4", "uint8", "int8", "int16"):
         site.unsupported(f"type {x.type}")
-    scale, zero = _along_axis(site, x)
+    scale, zero = along_axis(site, x)
     site.expect(x.type != "int16" or zero.item() == 0, f"int16 with zero points {zero.ravel().tolist()}")
     return Call(dequantize, (x, scale, zero, y), (y,))
 
 
-def _along_axis(site, t):
+def along_axis(site, t):
     """Scales (float32) and zero points (int64) that broadcast over the tensor."""
     quantization = t.quantization
     if quantization is None:

@@ -13,6 +13,7 @@ FAMILIES = {
     "bits": "BITWISE_XOR RIGHT_SHIFT BITCAST",
     "add_n": "ADD_N",
     "complex_parts": "REAL IMAG COMPLEX_ABS",
+    "fake_quant": "FAKE_QUANT NumericVerify",
     "dense": "FULLY_CONNECTED",
     "matmul": "BATCH_MATMUL",
     "conv": "CONV_2D",
