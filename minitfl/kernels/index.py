@@ -14,6 +14,7 @@ FAMILIES = {
     "add_n": "ADD_N",
     "complex_parts": "REAL IMAG COMPLEX_ABS",
     "fake_quant": "FAKE_QUANT NumericVerify",
+    "hadamard": "aeq.hadamard_rotation",
     "dense": "FULLY_CONNECTED",
     "matmul": "BATCH_MATMUL",
     "conv": "CONV_2D",
