@@ -31,6 +31,7 @@ class PlannedSubgraph:
         subgraph = planner.graph.subgraphs[index]
         self.inputs = tuple(subgraph.tensors[i] for i in subgraph.inputs)
         self.outputs = tuple(subgraph.tensors[i] for i in subgraph.outputs)
+        self.nodes = subgraph.nodes
 
     @property
     def is_caller(self) -> bool:

@@ -38,4 +38,18 @@ FAULTS = [
         'copy=False), side="left")',
         "kernels/test_order.py::test_a_boundary_belongs_to_the_bucket_above",
     ),
+    Fault(
+        "NaN is never the larger",
+        "kernels/reduce_window.py",
+        "return np.where(a >= b, a, b)",
+        "return np.fmax(a, b)",
+        "kernels/test_reduce_window.py::test_nan_lasts_only_if_it_comes_last",
+    ),
+    Fault(
+        "what is padded is 0",
+        "kernels/reduce_window.py",
+        "spread = np.full(shape, init.reshape(-1)[0], x.dtype)",
+        "spread = np.zeros(shape, x.dtype)",
+        "kernels/test_reduce_window.py::test_what_is_spread_and_padded_is_the_first_value",
+    ),
 ]
