@@ -73,4 +73,25 @@ FAULTS = [
         "",
         "kernels/test_embedding.py::test_keys",
     ),
+    Fault(
+        "long keys are hashed without their last bytes",
+        "kernels/hashing.py",
+        "_stir(keys, size - 64, x",
+        "_stir(keys, start, x",
+        "kernels/test_hashing.py::test_fingerprint",
+    ),
+    Fault(
+        "the first bit of a sparse projection is the lowest",
+        "kernels/hashing.py",
+        "np.arange(bits)[::-1])",
+        "np.arange(bits))",
+        "kernels/test_hashing.py::test_projection[int8-False]",
+    ),
+    Fault(
+        "one word less is skipped",
+        "kernels/text.py",
+        "place + 2 + skip",
+        "place + 1 + skip",
+        "kernels/test_text.py::test_rows_of_two_words",
+    ),
 ]
