@@ -12,10 +12,12 @@ HARD_SWISH      hard_swish    table
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from minitfl.kernels.broadcast import blocks, broadcast_shape, refused, workspace
-from minitfl.kernels.elementwise import check_int16, check_types, one_operand, scale_ratio
+from minitfl.kernels.elementwise import check_int16, one_operand, scale_ratio
 from minitfl.kernels.fixedpoint import (
     high_mul_int16,
     quantize_multiplier,
@@ -183,8 +185,7 @@ def leaky_relu(site: Site) -> Call:
 def prelu_op(site: Site) -> Call:
     site.arity(2, 1)
     x, slope = site.input(0), site.input(1)
-    y = site.output(0).reshaped(x.known_shape)
-    check_types(site, x, y)
+    y = replace(site.output(0), type=x.type).reshaped(x.known_shape)
     whole = broadcast_shape(x, slope)
     site.expect(whole == x.shape, f"the slope's shape {slope.shape} does not broadcast to the input's, {x.shape}")
     if x.type not in ("float32", "int8", "uint8", "int16"):

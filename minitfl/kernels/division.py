@@ -18,7 +18,7 @@ import numpy as np
 
 from minitfl.errors import ModelError
 from minitfl.kernels.broadcast import blocks, refused, workspace
-from minitfl.kernels.elementwise import check_types, plain_range, quantized_range, scale_ratio, two_operands
+from minitfl.kernels.elementwise import plain_range, quantized_range, scale_ratio, two_operands
 from minitfl.kernels.fixedmath import leading_zeros, scaled_reciprocal
 from minitfl.kernels.fixedpoint import INT32_MIN, high_mul, rescale_twice
 from minitfl.op import Call, Kernel, Site, op
@@ -155,7 +155,6 @@ def div(site: Site) -> Call:
     x1, x2, y = two_operands(site)
     if x1.type not in ("float32", "int32", "int8", "uint8", "int16"):
         return refused(y, f"DIV of type {x1.type}")
-    check_types(site, x1, y)
     if x1.type == "float32":
         return Call(divide, (x1, x2, *plain_range(site, y), y), (y,))
     if x1.type == "int32":
@@ -171,7 +170,6 @@ def _plain_only(site: Site, real: Kernel, whole: Kernel, types: str) -> Call:
     x1, x2, y = two_operands(site)
     if x1.type not in types.split():
         site.unsupported(f"type {x1.type}")
-    check_types(site, x1, y)
     return Call(real if x1.type == "float32" else whole, (x1, x2, y), (y,), workspace=workspace(y))
 
 

@@ -12,8 +12,12 @@ from minitfl.kernels.broadcast import broadcast_shape
 from minitfl.kernels.fixedpoint import activation_range, float_activation_range, quantize_multiplier
 from minitfl.op import Site
 
-# The result is of the operands' type, whatever the file says.
-RETYPED = frozenset("ADD SUB DIV SQUARED_DIFFERENCE BITWISE_XOR RIGHT_SHIFT EXP CEIL FLOOR NEG ROUND".split())
+# The result is of the operands' type, or bool, whatever the file says.
+RETYPED = frozenset(
+    "ADD SUB DIV FLOOR_DIV FLOOR_MOD POW SQUARED_DIFFERENCE MAXIMUM MINIMUM BITWISE_XOR RIGHT_SHIFT LOGICAL_AND "
+    "LOGICAL_OR EXP CEIL FLOOR NEG ROUND".split()
+)
+COMPARISONS = frozenset("EQUAL NOT_EQUAL LESS LESS_EQUAL GREATER GREATER_EQUAL".split())
 
 
 def one_operand(site: Site) -> tuple[Tensor, Tensor]:
@@ -27,12 +31,13 @@ def one_operand(site: Site) -> tuple[Tensor, Tensor]:
 
 
 def two_operands(site: Site) -> tuple[Tensor, Tensor, Tensor]:
-    """The operands, of one type, and the result in the shape they make."""
+    """The operands, of one type, and the result in the shape they make, of the type it has then."""
     site.arity(2, 1)
     x1, x2 = site.input(0), site.input(1)
     site.expect(x1.type == x2.type, f"operands of types {x1.type} and {x2.type}")
     y = site.output(0).reshaped(broadcast_shape(x1, x2))
-    return x1, x2, replace(y, type=x2.type) if site.op in RETYPED else y
+    type = x2.type if site.op in RETYPED else "bool" if site.op in COMPARISONS else y.type
+    return x1, x2, replace(y, type=type)
 
 
 def check_types(site: Site, x: Tensor, y: Tensor) -> None:

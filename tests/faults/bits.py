@@ -52,4 +52,18 @@ FAULTS = [
         "while 2 * half < n:",
         "kernels/test_hadamard.py::test_four_numbers",
     ),
+    Fault(
+        "a comparison gives the type that the file says",
+        "kernels/elementwise.py",
+        '"bool" if site.op in COMPARISONS else y.type',
+        "y.type",
+        "kernels/test_elementwise.py::test_results[LESS]",
+    ),
+    Fault(
+        "constants of a wrong type are told of too late",
+        "kernels/arithmetic.py",
+        "if x1.data is not None and x2.data is not None:",
+        "if False:",
+        "kernels/test_elementwise.py::test_constants_of_a_refused_type[MUL]",
+    ),
 ]

@@ -58,4 +58,4 @@ def zeros(type, shape):
         import ml_dtypes
 
         return np.zeros(shape, ml_dtypes.bfloat16)
-    return np.zeros(shape, type)
+    return np.zeros(shape, "int8" if type == "int4" else type)
