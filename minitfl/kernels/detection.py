@@ -13,11 +13,14 @@ their boxes: Liu et al., arXiv:1512.02325.
     regular  boxes are suppressed within each class; then the best of all classes are kept
 """
 
+from functools import cache
+
 import numpy as np
 
 from minitfl.errors import ModelError
 from minitfl.kernels.broadcast import fail, refuse
 from minitfl.kernels.custom_options import read_options
+from minitfl.kernels.heap import smallest
 from minitfl.op import Call, Kernel, op
 
 PER_CLASS = 100  # detections of a class, where the options do not say
@@ -33,8 +36,8 @@ def detect_fast(
 
     most: of boxes; per_box: classes of a box. results: y_boxes, y_classes, y_scores, y_count.
     """
-    corners, scores = _decode(encodings, predictions, anchors, numbers, unit, background)
-    chosen = _suppress(corners, np.fmax.reduce(scores, axis=1), score_threshold, overlap, most)
+    corners, scores = _decode(encodings, predictions, anchors, numbers, unit, background, score_threshold)
+    chosen = _suppress(np.fmax.reduce(scores, axis=1), _covering(corners, overlap), score_threshold, most)
     kept = min(per_box, scores.shape[1])
     classes = [_best_classes(scores[box], kept) for box in chosen]
     y_boxes, y_classes, y_scores, y_count = results
@@ -53,9 +56,10 @@ def detect_regular(
     encodings, predictions, anchors, numbers, unit, background, score_threshold, overlap, most, per_class, *results
 ):
     """As detect_fast; per_class: boxes of a class."""
-    corners, scores = _decode(encodings, predictions, anchors, numbers, unit, background)
-    found = [_suppress(corners, column, score_threshold, overlap, per_class) for column in scores.T]
-    boxes = np.concatenate([np.zeros(0, np.intp), *found])
+    corners, scores = _decode(encodings, predictions, anchors, numbers, unit, background, score_threshold)
+    covered = _covering(corners, overlap)
+    found = [_suppress(column, covered, score_threshold, per_class) for column in np.ascontiguousarray(scores.T)]
+    boxes = np.concatenate(found)
     classes = np.repeat(np.arange(len(found)), [len(chosen) for chosen in found])
     best = np.argsort(-scores[boxes, classes], kind="stable")[:most]  # of equals, the lower class comes first
     y_boxes, y_classes, y_scores, y_count = results
@@ -67,8 +71,11 @@ def detect_regular(
     y_count[...] = len(best)
 
 
-def _decode(encodings, predictions, anchors, numbers, unit, background):
-    """Corners (boxes, 4) and scores (boxes, classes), without the background; computed as the official kernel does."""
+def _decode(encodings, predictions, anchors, numbers, unit, background, score_threshold):
+    """Corners (boxes, 4) and scores (boxes, classes), without the background, of boxes that reach the threshold.
+
+    Computed as the official kernel does.
+    """
     encodings, predictions, anchors = (
         (x.astype(np.float32) - np.float32(zero)) * np.float32(scale)
         for x, (scale, zero) in zip((encodings[0, :, :4], predictions[0], anchors), numbers, strict=True)
@@ -77,31 +84,39 @@ def _decode(encodings, predictions, anchors, numbers, unit, background):
     anchors = anchors.reshape(-1)[: encodings.size].reshape(encodings.shape).astype(np.float64)
     centre = (encodings[:, :2] * anchors[:, 2:] + anchors[:, :2]).astype(np.float32)
     half = (0.5 * np.exp(encodings[:, 2:]) * anchors[:, 2:]).astype(np.float32)
-    return np.concatenate([centre - half, centre + half], axis=1), predictions[:, background:]
-
-
-def _suppress(corners, scores, score_threshold, overlap, most):
-    """At most `most` boxes, best first, none of which shares more than `overlap` of its union with a better one."""
+    corners, scores = np.concatenate([centre - half, centre + half], axis=1), predictions[:, background:]
     backwards = (corners[:, :2] > corners[:, 2:]).any(axis=1)
     if backwards.any():
         raise ModelError(f"box {np.argmax(backwards)} has its corners the wrong way round")
+    near = (scores >= score_threshold).any(axis=1)
+    return corners[near], scores[near]
+
+
+def _covering(corners, overlap):
+    """A function of a box: which boxes share more than `overlap` of their union with it. Worked out once for each."""
+    top, left, bottom, right = np.ascontiguousarray(corners.T)
+    areas = (bottom - top) * (right - left)
+
+    @cache
+    def covered(box):
+        shared = np.maximum(np.minimum(bottom[box], bottom) - np.maximum(top[box], top), 0)
+        shared *= np.maximum(np.minimum(right[box], right) - np.maximum(left[box], left), 0)
+        # a box without area shares nothing: 0 / 0 is not larger than overlap
+        return shared / (areas[box] + areas - shared) > overlap
+
+    return covered
+
+
+def _suppress(scores, covered, score_threshold, most):
+    """At most `most` boxes, best first, none of which is covered by a better one."""
     order = np.flatnonzero(scores >= score_threshold)
     order = order[np.argsort(-scores[order], kind="stable")]
-    top, left, bottom, right = np.ascontiguousarray(corners[order].T)
-    areas = (bottom - top) * (right - left)
-    left_over = np.ones(order.size, bool)
     chosen = []
-    place = 0
-    while place < order.size and len(chosen) < most:
-        chosen.append(place)
-        rest = slice(place + 1, None)
-        shared = np.maximum(np.minimum(bottom[place], bottom[rest]) - np.maximum(top[place], top[rest]), 0)
-        shared *= np.maximum(np.minimum(right[place], right[rest]) - np.maximum(left[place], left[rest]), 0)
-        # a box without area shares nothing: 0 / 0 is not larger than overlap
-        left_over[rest] &= ~(shared / (areas[place] + areas[rest] - shared) > overlap)
-        following = np.flatnonzero(left_over[rest])
-        place = place + 1 + following[0] if following.size else order.size
-    return order[chosen]
+    while order.size and len(chosen) < most:
+        best, order = order[0], order[1:]
+        chosen.append(best)
+        order = order[~covered(best)[order]]
+    return np.array(chosen, np.intp)
 
 
 def _best_classes(scores, count):
@@ -110,39 +125,7 @@ def _best_classes(scores, count):
     falling = scores[order[: count + 1]]
     if count == 1 or (falling[1:] < falling[:-1]).all():
         return order[:count]
-    return _partial_sort(scores, count)
-
-
-def _partial_sort(scores, count):
-    """The best `count` positions by a heap with the worst at its root, as the C++ library of GNU does.
-
-    Only the order of equals depends on the way; a place is filled by moving the worse child up as far as the leaves,
-    then the new entry sinks back to where it belongs.
-    """
-    heap = list(range(count))
-
-    def fill(place, entry, size):
-        start = place
-        while 2 * place + 1 < size:
-            child = 2 * place + 2
-            if child >= size or scores[heap[child]] > scores[heap[child - 1]]:
-                child -= 1
-            heap[place] = heap[child]
-            place = child
-        while place > start and scores[heap[(place - 1) // 2]] > scores[entry]:
-            heap[place] = heap[(place - 1) // 2]
-            place = (place - 1) // 2
-        heap[place] = entry
-
-    for place in reversed(range(count // 2)):
-        fill(place, heap[place], count)
-    for entry in range(count, len(scores)):
-        if scores[entry] > scores[heap[0]]:
-            fill(0, entry, count)
-    for size in reversed(range(1, count)):
-        entry, heap[size] = heap[size], heap[0]
-        fill(0, entry, size)
-    return heap
+    return smallest(-scores, count)
 
 
 # ---- preparation
@@ -170,10 +153,13 @@ def detection_post_process(site):
     thresholds = (options["nms_score_threshold"], options["nms_iou_threshold"])
     numbers = tuple((t.scale, t.zero) if t.type == "uint8" else (1.0, 0) for t in (encodings, predictions, anchors))
     inputs = (encodings, predictions, anchors, numbers, unit, background, *thresholds, most)
-    if options["use_regular_nms"]:
+    boxes, regular = encodings.shape[1], options["use_regular_nms"]
+    # floats of the inputs, and of regular ways the rows of _covering
+    workspace = 32 * (encodings.size + predictions.size + anchors.size) + boxes * (64 + (boxes if regular else most))
+    if regular:
         per_class = min(options["detections_per_class"], most)
-        return Call(detect_regular, (*inputs, per_class, *outputs), outputs)
-    return Call(detect_fast, (*inputs, per_box, *outputs), outputs)
+        return Call(detect_regular, (*inputs, per_class, *outputs), outputs, workspace=workspace)
+    return Call(detect_fast, (*inputs, per_box, *outputs), outputs, workspace=workspace)
 
 
 def _faults(options, encodings, predictions, anchors):

@@ -53,6 +53,7 @@ FAMILIES = {
     "audio": "AudioSpectrogram Mfcc",
     "random": "RANDOM_UNIFORM RANDOM_STANDARD_NORMAL MULTINOMIAL STABLEHLO_RNG_BIT_GENERATOR",
     "hashtable": "HASHTABLE HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_SIZE",
+    "suppression": "NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5",
     "detection": "TFLite_Detection_PostProcess",
 }
 

@@ -55,15 +55,15 @@ FAULTS = [
     Fault(
         "classes of one score come in their own order",
         "kernels/detection.py",
-        "return _partial_sort(scores, count)",
+        "return smallest(-scores, count)",
         "return order[:count]",
         "kernels/test_detection.py::test_detection[False-0-True]",
     ),
     Fault(
         "boxes are suppressed by their part of the better one",
         "kernels/detection.py",
-        "shared / (areas[place] + areas[rest] - shared)",
-        "shared / areas[place]",
+        "shared / (areas[box] + areas - shared)",
+        "shared / areas[box]",
         "kernels/test_detection.py::test_detection[True-0-False]",
     ),
     Fault(

@@ -1,13 +1,10 @@
 """TFLite_Detection_PostProcess."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitfl.kernels.detection import _partial_sort
 from tests.cases import SEEDS, check, compare, differential, ours
 from tests.kernels.one_op import Arg, one_op
 
@@ -57,14 +54,6 @@ def test_quantized_inputs():
     boxes, classes, scores, count = ours(*detection(encodings, predictions, anchors))
     assert boxes[0, 0] == pytest.approx([0, 0, 1, 1], abs=1e-6)
     assert classes[0, 0] == 1 and scores[0, 0] == np.float32(255 / 256) and count == 1
-
-
-def test_the_partial_sort_sorts():
-    for scores in itertools.product((0.0, 1.0, 2.0), repeat=5):
-        for count in range(1, 6):
-            best = _partial_sort(scores, count)
-            assert len(set(best)) == count
-            assert [scores[i] for i in best] == sorted(scores, reverse=True)[:count]
 
 
 # ---- against the official runtime
