@@ -1,7 +1,7 @@
 """The official runtime behind a pair of pipes: requests on stdin, answers on stdout. Started by tests/oracle.py.
 
 A message is its length (8 bytes, little-endian) and a pickle. A request is (method, arguments); an answer is
-("ok", value), ("error", stage, type name, text) or ("bug", traceback). Imports NumPy and ai_edge_litert only, or
+("ok", value), ("error", stage, type name, text) or ("bug", traceback). Imports NumPy, ml_dtypes and ai_edge_litert, or
 tensorflow where that is all there is: a new start after a crash has to be cheap. What the runtime prints is dropped.
 """
 
@@ -14,6 +14,11 @@ import traceback
 sys.path.pop(0)  # the tests folder must not shadow installed packages
 
 import numpy as np
+
+try:
+    import ml_dtypes  # noqa: F401  # without it get_tensor can't show bfloat16
+except ImportError:
+    pass
 
 LENGTH = struct.Struct("<Q")
 
