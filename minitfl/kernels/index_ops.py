@@ -17,13 +17,11 @@ import numpy as np
 
 from minitfl.errors import ModelError
 from minitfl.kernels.broadcast import broadcast_shape, refused
+from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, NotYet, op
 
 GATHERED = frozenset("float32 float16 bfloat16 uint8 int4 int8 int16 int64 int32 bool string".split())
 SCATTERED = frozenset("float32 uint8 bool int8 int64 int32".split())
-SELECTED = frozenset(
-    "float32 float16 bfloat16 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool complex64".split()
-)
 
 
 def check_indices(indices, limit, what):
@@ -215,7 +213,7 @@ def _selection(site):
 
 
 def _select(condition, a, b, y):
-    if a.type not in SELECTED:
+    if a.type not in MOVED:
         return refused(y, f"Does not support type other than bool|float|int, got {a.type}")
     if y.size == 1:
         condition, a, b = (t.reshaped(y.shape) for t in (condition, a, b))

@@ -10,18 +10,21 @@ All are generic in the stored type; values move unchanged. Only uint8 CONCATENAT
 scale, by a table of 256 entries for each input.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from minitfl.errors import ModelError
+from minitfl.kernels.broadcast import refused
 from minitfl.kernels.fixedpoint import round_away
-from minitfl.kernels.layout import NUMBERS
+from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, op
 
 CONCATENATED = frozenset("float32 float16 bfloat16 uint8 int8 int16 int32 int64 bool uint32 int4".split())
 SPLIT = frozenset("float32 uint8 int8 int16 int32 int64".split())
 PACKED = frozenset("int32 float32 uint8 uint32 int8 int16 int64".split())
 UNPACKED = frozenset("int32 float32 float16 bfloat16 uint8 int8 int16 bool".split())
-TILED = NUMBERS - {"int4"} | {"string"}
+MOST_AXES = 32  # that NumPy 1 can have
 
 
 @Kernel
@@ -110,8 +113,8 @@ def concatenation(site):
 
 def _rescaling_table(x, y):
     """What each of the 256 stored values of x is in y's scale, computed in float32; None if it is itself."""
-    x_scale, x_zero = _numbers(x)
-    y_scale, y_zero = _numbers(y)
+    x_scale, x_zero = x.numbers
+    y_scale, y_zero = y.numbers
     if (x_scale, x_zero) == (y_scale, y_zero):
         return None
     with np.errstate(all="ignore"):
@@ -121,16 +124,12 @@ def _rescaling_table(x, y):
     return np.clip(np.nan_to_num(reals).astype(np.int64) + y_zero, 0, 255).astype(np.uint8)
 
 
-def _numbers(t):
-    return (0.0, 0) if t.quantization is None else (t.scale, t.zero)
-
-
 def _expect_same_scale(site, x, y):
-    site.expect(_numbers(x) == _numbers(y), f"'{x.name}' has (scale, zero) {_numbers(x)}, the output {_numbers(y)}")
+    site.expect(x.numbers == y.numbers, f"'{x.name}' has (scale, zero) {x.numbers}, the output {y.numbers}")
 
 
 def _expect_no_zero_point(site, t):
-    site.expect(_numbers(t)[1] == 0, f"'{t.name}' is int16 with zero point {_numbers(t)[1]}")
+    site.expect(t.numbers[1] == 0, f"'{t.name}' is int16 with zero point {t.numbers[1]}")
 
 
 @op("PACK", max_version=5)
@@ -187,10 +186,11 @@ def split_v(site):
     count = site.options.num_splits
     site.arity(3, count)
     x, sizes = site.input(0), site.input(1)
-    site.expect(sizes.type in ("int32", "int64"), f"size_splits is {sizes.type}")
     site.expect(sizes.shape == (count,), f"size_splits has the shape {sizes.shape} for {count} outputs")
     axis = _split_axis(site, site.input(2), x)
-    lengths = [int(n) for n in site.value(sizes)]
+    values = site.value(sizes)
+    site.expect(sizes.type in ("int32", "int64"), f"size_splits is {sizes.type}")
+    lengths = [int(n) for n in values]
     free = [i for i, n in enumerate(lengths) if n == -1]
     site.expect(len(free) <= 1, f"The size_splits {lengths} contains more than one -1.")
     if free:
@@ -203,8 +203,9 @@ def split_v(site):
 def _split_axis(site, axis, x):
     if x.type not in SPLIT:
         site.unsupported(f"Type {x.type} currently not supported.")
-    site.expect(axis.size == 1 and axis.type == "int32", f"the axis is {axis.type} {axis.shape}")
-    at = int(site.value(axis).reshape(-1)[0])
+    value = site.value(axis).reshape(-1)
+    site.expect(value.size and value.dtype.kind in "iu", f"the axis is {axis.type} {axis.shape}")
+    at = int(value[0])
     site.expect(-x.rank <= at < x.rank, f"axis {at} for an input of rank {x.rank}")
     return at + x.rank if at < 0 else at
 
@@ -213,8 +214,7 @@ def _split(site, x, axis, lengths):
     starts = [sum(lengths[:k]) for k in range(len(lengths))]
     outputs = []
     for i, n in enumerate(lengths):
-        y = site.output(i)
-        site.expect(y.type == x.type, f"the input is {x.type}, output {i} {y.type}")
+        y = replace(site.output(i), type=x.type)
         outputs.append(y.reshaped(*x.shape[:axis], n, *x.shape[axis + 1 :]))
     return Call(split, (axis, starts, x, *outputs), tuple(outputs))
 
@@ -224,14 +224,17 @@ def tile_(site):
     site.arity(2, 1)
     x, multiples, y = site.input(0), site.input(1), site.output(0)
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
-    if x.type not in TILED:
-        site.unsupported(f"Type '{x.type}' is not supported by tile.")
     if multiples.type not in ("int32", "int64"):
         site.unsupported(f"Multipliers of type '{multiples.type}' are not supported by tile.")
     times = [int(n) for n in site.value(multiples).reshape(-1)]
     site.expect(len(times) == x.rank, f"{len(times)} multipliers for an input of rank {x.rank}")
     site.expect(all(n >= 0 for n in times), f"Multipliers must be non-negative, not {times}.")
     y = y.reshaped(tuple(n * k for n, k in zip(x.shape, times, strict=True)))
+    if x.type not in MOVED | {"string"} and y.size:
+        message = f"Type '{x.type}' is not supported by tile."
+        if x.data is not None and multiples.data is not None:
+            site.unsupported(message)
+        return refused(y, message)
     return Call(tile, (x, tuple(times), y), (y,))
 
 
@@ -240,12 +243,13 @@ def broadcast_to(site):
     site.arity(2, 1)
     x, wanted, y = site.input(0), site.input(1), site.output(0)
     site.expect(wanted.type in ("int32", "int64"), f"the shape is {wanted.type}")
-    site.expect(wanted.rank == 1, f"the shape has {wanted.rank} axes")
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
     if x.type == "string":
         site.unsupported("strings can't be broadcast")
-    shape = tuple(int(n) for n in site.value(wanted))
-    site.expect(x.rank <= len(shape) <= 8, f"{x.shape} can't be broadcast to the {len(shape)} axes of {shape}")
+    value = site.value(wanted)
+    site.expect(wanted.rank == 1, f"the shape has {wanted.rank} axes")
+    shape = tuple(int(n) for n in value)
+    site.expect(x.rank <= len(shape) <= MOST_AXES, f"{x.shape} can't be broadcast to the {len(shape)} axes of {shape}")
     tail = shape[len(shape) - x.rank :]
     fits = all(a in (1, b) for a, b in zip(x.shape, tail, strict=True)) and all(n >= 0 for n in shape)
     site.expect(fits, f"{x.shape} can't be broadcast to {shape}")

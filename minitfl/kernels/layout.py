@@ -10,14 +10,20 @@ All are generic in the stored type. Each is a reshape, a transpose and a reshape
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
+from minitfl.errors import ModelError
+from minitfl.kernels.broadcast import refused, wrong
 from minitfl.op import Call, Kernel, op
 
-NUMBERS = frozenset(
-    "float32 float16 bfloat16 int8 uint8 int16 uint16 int32 uint32 int64 uint64 float64 bool int4".split()
+MOVED = frozenset(  # what the official kernels move by its size alone: 8 to 64 bits
+    "float32 float16 bfloat16 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool complex64 float8_e4m3fn "
+    "float8_e5m2".split()
 )
+BLOCKS = ("float32", "uint8", "int8", "int32", "int64")
+MOST_AXES = 8
 
 
 @Kernel
@@ -34,9 +40,9 @@ def rearrange(x, split, perm, y):
 
 
 @Kernel
-def pad_rearrange(x, pad, zero, split, perm, y):
-    """rearrange after padding: pad ((before, after) per axis) with the stored value of 0."""
-    rearrange.numpy(np.pad(x, pad, constant_values=zero), split, perm, y)
+def pad_rearrange(x, inside, pad, zero, split, perm, y):
+    """rearrange the slices `inside` after padding: pad ((before, after) per axis) with the stored value of 0."""
+    rearrange.numpy(np.pad(x[inside], pad, constant_values=zero), split, perm, y)
 
 
 @Kernel
@@ -58,7 +64,12 @@ def reshape(site):
     else:
         shape = [int(n) for n in site.options.new_shape]
         shape = [] if shape == [0] else shape  # how old converters write a scalar
-    return _reshaped(site, x, resolve_shape(site, x, shape))
+    try:
+        return _reshaped(site, x, resolve_shape(site, x, shape))
+    except ModelError as error:
+        if x.type != "string":
+            raise
+        return wrong(site.output(0).reshaped(x.shape), str(error))  # strings get their shape at their turn
 
 
 def resolve_shape(site, x, shape):
@@ -88,6 +99,7 @@ def _batch_hint(x, shape):
 def squeeze(site):
     site.arity(1, 1)
     x = site.input(0)
+    site.expect(x.rank <= MOST_AXES, f"the input has {x.rank} axes, more than {MOST_AXES}")
     axes = [int(a) for a in site.options.squeeze_dims]
     chosen = {a + x.rank if a < 0 else a for a in axes}
     for a in chosen:
@@ -101,13 +113,17 @@ def squeeze(site):
 @op("EXPAND_DIMS", max_version=1)
 def expand_dims(site):
     site.arity(2, 1)
-    x, axis = site.input(0), site.input(1)
-    site.expect(axis.type in ("int32", "int64"), f"the axis is {axis.type}")
+    x, axis, y = site.input(0), site.input(1), site.output(0)
+    site.expect(x.numbers == y.numbers, f"the input has (scale, zero) {x.numbers}, the output {y.numbers}")
+    site.expect(x.type != "int16" or not x.numbers[1], f"int16 with zero point {x.numbers[1]}")
+    value = site.value(axis)
     site.expect(axis.size == 1, f"the axis has {axis.size} elements")
-    at = int(site.value(axis).reshape(-1)[0])
+    site.expect(axis.type in ("int32", "int64"), f"the axis is {axis.type}")
+    at = int(value.reshape(-1)[0])
     site.expect(-x.rank - 1 <= at <= x.rank, f"axis {at} for a tensor of rank {x.rank}")
     at += x.rank + 1 if at < 0 else 0
-    return _reshaped(site, x, (*x.shape[:at], 1, *x.shape[at:]))
+    y = replace(y, type=x.type).reshaped(*x.shape[:at], 1, *x.shape[at:])
+    return Call(copy, (x, y), (y,), shares=((y, x),))
 
 
 def _reshaped(site, x, shape):
@@ -124,18 +140,19 @@ def transpose(site):
     site.arity(2, 1)
     x, perm = site.input(0), site.input(1)
     y = site.output(0)
-    site.expect(x.rank <= 8, f"Transpose op only supports 1D-8D input arrays, this has {x.rank}")
+    site.expect(x.rank <= MOST_AXES, f"Transpose op only supports 1D-8D input arrays, this has {x.rank}")
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    value = site.value(perm)
     site.expect(perm.type == "int32", f"the permutation is {perm.type}")
-    if x.type not in NUMBERS:
-        site.unsupported(f"Type {x.type} is currently not supported by Transpose.")
-    given = [int(p) for p in site.value(perm).reshape(-1)]
-    site.expect(len(given) == x.rank, f"the permutation {given} for a tensor of rank {x.rank}")
+    site.expect(perm.shape == (x.rank,), f"a permutation of shape {perm.shape} for a tensor of rank {x.rank}")
+    given = [int(p) for p in value]
     axes = [p + x.rank if p < 0 else p for p in given]
     for p in axes:
         site.expect(0 <= p < x.rank, f"Transpose op permutations array is out of bounds: {given} for rank {x.rank}")
     site.expect(sorted(axes) == list(range(x.rank)), f"the permutation {given} names an axis twice")
     y = y.reshaped(tuple(x.shape[p] for p in axes))
+    if x.type not in MOVED | {"int4", "uint4"}:
+        return refused(y, f"Type {x.type} is currently not supported by Transpose.")
     return Call(rearrange, (x, x.shape, tuple(axes), y), (y,))
 
 
@@ -164,7 +181,7 @@ def _block(site):
     x, y = site.input(0), site.output(0)
     site.expect(x.rank == 4, f"the input has {x.rank} axes, not 4")
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
-    if x.type not in ("float32", "uint8", "int8", "int16", "int32", "int64"):
+    if x.type not in BLOCKS:
         site.unsupported(f"Type '{x.type}' not currently supported.")
     block = int(site.options.block_size)
     site.expect(block > 0, f"block_size {block} is not positive")
@@ -174,20 +191,24 @@ def _block(site):
 @op("SPACE_TO_BATCH_ND", max_version=4)
 def space_to_batch_nd(site):
     x, y, blocks, pads = _blocks(site)
-    site.expect(all(n >= 0 for pair in pads for n in pair), f"negative padding {pads}")
     padded = [n + before + after for n, (before, after) in zip(x.shape[1:], pads, strict=False)]
     for n, block in zip(padded, blocks, strict=True):
-        site.expect(n % block == 0, f"a block of {block} does not divide the padded size {n}")
+        site.expect(n >= 0 and n % block == 0, f"a block of {block} does not divide the padded size {n}")
     batch, rest = x.shape[0], x.shape[1 + len(blocks) :]
     y = y.reshaped(batch * math.prod(blocks), *(n // b for n, b in zip(padded, blocks, strict=True)), *rest)
+    if x.type not in MOVED:
+        return refused(y, f"Type {x.type} is currently not supported by SpaceToBatch.")
     split = (batch, *(n for size, b in zip(padded, blocks, strict=True) for n in (size // b, b)), *rest)
     count = len(blocks)
     inside = tuple(2 + 2 * k for k in range(count))
     outside = tuple(1 + 2 * k for k in range(count))
     perm = (*inside, 0, *outside, *range(1 + 2 * count, len(split)))
-    pad = ((0, 0), *pads, *((0, 0) for _ in rest))
-    zero = x.zero if x.quantization is not None else 0
-    return Call(pad_rearrange, (x, pad, zero, split, perm, y), (y,))
+    # what is padded by a negative number is cut off
+    part = [slice(max(-before, 0), max(n + min(after, 0), 0)) for n, (before, after) in zip(x.shape[1:], pads)]
+    pad = [(max(before, 0), max(after, 0)) for before, after in pads]
+    pad = ((0, 0), *pad, *((0, 0) for _ in rest))
+    zero = np.array(y.numbers[1] if x.dtype.itemsize < 4 else 0).astype(x.dtype)
+    return Call(pad_rearrange, (x, (slice(None), *part), pad, zero, split, perm, y), (y,), workspace=y.nbytes)
 
 
 @op("BATCH_TO_SPACE_ND", max_version=4)
@@ -203,10 +224,12 @@ def batch_to_space_nd(site):
     kept = [n - before - after for n, (before, after) in zip(whole, crops, strict=True)]
     site.expect(all(n >= 0 for n in kept), f"crops {crops} leave nothing of {whole}")
     y = y.reshaped(batch, *kept, *rest)
+    if x.type not in MOVED:
+        return refused(y, f"Type {x.type} is currently not supported by BatchToSpace.")
     split = (*blocks, batch, *spatial, *rest)
     perm = (count, *(n for k in range(count) for n in (count + 1 + k, k)), *range(2 * count + 1, len(split)))
     crop = (slice(None), *(slice(before, before + n) for n, (before, _) in zip(kept, crops, strict=True)))
-    return Call(rearrange_crop, (x, split, perm, (batch, *whole, *rest), crop, y), (y,))
+    return Call(rearrange_crop, (x, split, perm, (batch, *whole, *rest), crop, y), (y,), workspace=x.nbytes)
 
 
 def _blocks(site):
@@ -215,14 +238,15 @@ def _blocks(site):
     x, y = site.input(0), site.output(0)
     site.expect(x.rank in (3, 4), f"the input has {x.rank} axes, not 3 or 4")
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
-    if x.type not in ("float32", "uint8", "int8", "int16", "int32", "int64"):
-        site.unsupported(f"Type {x.type} is currently not supported by {site.op}.")
+    if x.type in ("uint8", "int8", "int16"):
+        site.expect(x.numbers == y.numbers, f"the input has (scale, zero) {x.numbers}, the output {y.numbers}")
+        site.expect(x.type != "int16" or not x.numbers[1], f"int16 with zero point {x.numbers[1]}")
+    values = [site.value(site.input(i)) for i in (1, 2)]
     count = x.rank - 2
     for i in (1, 2):
         site.expect(site.input(i).type == "int32", f"input {i} is {site.input(i).type}, not int32")
-    site.expect(site.input(1).shape == (count,), f"the block shape has the shape {site.input(1).shape}")
-    site.expect(site.input(2).shape == (count, 2), f"input 2 has the shape {site.input(2).shape}")
-    blocks = [int(b) for b in site.value(site.input(1))]
+    site.expect(values[0].shape == (count,), f"the block shape has the shape {values[0].shape}")
+    site.expect(values[1].shape == (count, 2), f"input 2 has the shape {values[1].shape}")
+    blocks = [int(b) for b in values[0]]
     site.expect(all(b > 0 for b in blocks), f"the block shape {blocks} is not positive")
-    pairs = [(int(a), int(b)) for a, b in site.value(site.input(2))]
-    return x, y, blocks, pairs
+    return x, y, blocks, [(int(a), int(b)) for a, b in values[1]]

@@ -10,13 +10,11 @@ paddings (rank, 2): how many values before and after along each axis. All are ge
 import numpy as np
 
 from minitfl.kernels.broadcast import refused, wrong
+from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, op
 
 PADDED = frozenset("float32 float16 bfloat16 uint8 int8 int16 int32 int64 bool".split())
 PADDINGS = frozenset("int64 int32 int8 int16 bool".split())
-MIRRORED = frozenset(
-    "float32 float16 bfloat16 float64 uint8 int8 uint16 int16 uint32 int32 uint64 int64 bool complex64".split()
-)
 MOST_AXES = 5
 
 
@@ -58,7 +56,10 @@ def _pad(site):
         return refused(y, f"Type {x.type} is currently not supported by Pad.")
     quantized = x.type == "uint8" or (x.type in ("int8", "int16") and x.quantization is not None)
     if value is None:
-        value = np.array(y.numbers[1] if quantized else 0, y.dtype)
+        zero = y.numbers[1] if quantized else 0
+        if quantized and not np.iinfo(y.dtype).min <= zero <= np.iinfo(y.dtype).max:
+            return wrong(y, f"{y.type} with zero point {zero}")
+        value = np.array(zero, y.dtype)
     elif quantized and value.numbers != y.numbers:
         message = f"the value has (scale, zero) {value.numbers}, the output {y.numbers}"
         return wrong(y, message)
@@ -84,7 +85,7 @@ def mirror_pad_(site):
             max(pair) <= most, f"paddings {pair} of an axis of {n} mirror more than the {most} values there are"
         )
     y = y.reshaped(_padded(x, paddings))
-    if x.type not in MIRRORED:
+    if x.type not in MOVED:
         return refused(y, f"Type {x.type} is currently not supported by MirrorPad.")
     return Call(mirror_pad, (x, tuple(paddings), mode, y), (y,), workspace=y.nbytes)
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from minitfl.kernels.layout import NUMBERS
+from minitfl.kernels.broadcast import refused
+from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, op
 
 
@@ -80,15 +81,14 @@ def fill_(site):
     site.expect(dims.rank == 1, f"the shape has {dims.rank} axes")
     site.expect(dims.type in ("int32", "int64"), f"the shape is {dims.type}")
     site.expect(value.rank == 0, f"the value is no scalar but {value.shape}")
-    if value.type not in NUMBERS - {"int4"} | {"string"}:
-        site.unsupported(f"Fill only currently supports int8, int16, int32, int64, float32, bool, string: {value.type}")
     y = replace(site.output(0), type=value.type)
-    numbers = [(0.0, 0) if t.quantization is None else (t.scale, t.zero) for t in (value, y)]
-    site.expect(numbers[0] == numbers[1], f"the value has (scale, zero) {numbers[0]}, the output {numbers[1]}")
-    site.expect(value.type != "int16" or numbers[0][1] == 0, f"int16 with zero point {numbers[0][1]}")
+    site.expect(value.numbers == y.numbers, f"the value has (scale, zero) {value.numbers}, the output {y.numbers}")
+    site.expect(value.type != "int16" or not value.numbers[1], f"int16 with zero point {value.numbers[1]}")
     sizes = tuple(int(n) for n in site.value(dims))
     site.expect(all(n >= 0 for n in sizes), f"Fill dimensions must be >= 0, got {sizes}")
     y = y.reshaped(sizes)
+    if value.type not in MOVED | {"string"}:
+        return refused(y, f"Fill does not support the type {value.type}.")
     return Call(fill, (value, y), (y,))
 
 
@@ -96,7 +96,7 @@ def fill_(site):
 def zeros_like(site):
     site.arity(1, 1)
     x = site.input(0)
-    if x.type not in ("int64", "int32", "float32"):
-        site.unsupported(f"ZerosLike only currently supports int64, int32, and float32, got {x.type}")
     y = replace(site.output(0), type=x.type).reshaped(x.shape)
+    if x.type not in ("int64", "int32", "float32"):
+        return refused(y, f"ZerosLike only currently supports int64, int32, and float32, got {x.type}")
     return Call(fill, (0, y), (y,))

@@ -6,11 +6,10 @@ shrink_axis_mask a single index, whose axis goes. With `offset` an end counts fr
 """
 
 from minitfl.kernels.broadcast import refused
+from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, op
 
-SLICED = frozenset(
-    "float32 float16 bfloat16 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool complex64 string".split()
-)
+SLICED = MOVED | {"string"}
 MOST_AXES = 32  # that NumPy 1 can have
 
 

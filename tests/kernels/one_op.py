@@ -17,20 +17,32 @@ class Arg:
         self.constant = constant
 
 
-def one_op(op, arguments, outputs, version=1, custom=None, shape=(), **options):
+def one_op(op, arguments, outputs, **keywords):
     """(content, arrays of the inputs). arguments: Args, arrays (constants) or None; outputs: types or (type, dict).
 
     `custom`: the options of a custom op. `shape`: what the file says of the outputs' shape.
     """
-    m = Model()
-    handles, arrays = [], []
+    return several((op, arguments, outputs, keywords))
+
+
+def several(*parts):
+    """One model of many ops, each with inputs of its own: (op, arguments, outputs, keywords of one_op)."""
+    m, arrays = Model(), []
+    for op, arguments, outputs, keywords in parts:
+        _add(m, arrays, op, arguments, outputs, **keywords)
+    return m.content(), arrays
+
+
+def _add(m, arrays, op, arguments, outputs, version=1, custom=None, shape=(), **options):
+    handles = []
     for argument in arguments:
         if argument is None:
             handles.append(None)
             continue
         a = argument if isinstance(argument, Arg) else Arg(argument, constant=True)
         if a.constant:
-            handles.append(m.constant(a.array, type=a.type, **a.quantization))
+            array = a.array.view(np.uint8) if a.type.startswith("float8") else a.array
+            handles.append(m.constant(array, type=a.type, **a.quantization))
         else:
             handles.append(m.input(a.array.shape, a.type, **a.quantization))
             arrays.append(a.array)
@@ -43,16 +55,6 @@ def one_op(op, arguments, outputs, version=1, custom=None, shape=(), **options):
     else:
         m.custom(op, handles, results, options=custom, version=version)
     m.output(*results)
-    return m.content(), arrays
-
-
-def blank(type, shape, *, constant=False, **quantization):
-    """An Arg of zeros, or empty strings, of any tensor type."""
-    stored = {"string": object, "int4": np.int8, "uint4": np.uint8, "int2": np.int8}.get(type, type)
-    if type == "bfloat16":
-        from ml_dtypes import bfloat16 as stored
-    array = np.full(shape, b"", object) if type == "string" else np.zeros(shape, stored)
-    return Arg(array, type, constant=constant, **quantization)
 
 
 def run(op, arguments, outputs, **keywords):
@@ -80,7 +82,8 @@ def each_case(case, count=200):
 
 
 def contents(rng, type, shape, **limits):
-    """cases.array, drawn by a generator."""
+    """cases.array, drawn by a generator; of float8 the bits."""
+    type = "int8" if type.startswith("float8") else type
     return array(lambda _: int(rng.integers(2**24)), type, shape, **limits)
 
 
@@ -90,6 +93,12 @@ def sides(rng, least_rank, most_rank, most=4, least=1):
     if not least and shape.size and rng.random() < 1 / 12:
         shape[rng.integers(shape.size)] = 0
     return tuple(shape.tolist())
+
+
+def maybe(rng, array, type=None, chance=0.5, **quantization):
+    """An Arg that is a constant now and then; an empty one never is, as officially it has no contents then."""
+    array = np.asarray(array)
+    return Arg(array, type, constant=array.size > 0 and rng.random() < chance, **quantization)
 
 
 def sample(type, shape):

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from minitfl.build import Model
-from tests.cases import array, broadcasting, check, differential, ours, quantization, shapes
-
-TYPES = ("float32", "int8", "uint8", "int16", "int32", "int64", "bool")
+from minitfl.kernels.join import CONCATENATED, PACKED, SPLIT, UNPACKED
+from minitfl.kernels.layout import MOVED
+from tests.cases import OursFailed, check, ours
+from tests.kernels.one_op import Arg, contents, each_case, maybe, one_op, run, sample, several, sides
+from tests.sweep import TYPES, sweep
 
 
 def numbers(type):
@@ -51,118 +51,161 @@ def test_split_v_fills_in_the_free_size():
 # ---- against the official runtime
 
 
-@pytest.mark.parametrize("type", TYPES)
+def quantized(rng, type):
+    """Any quantization of uint8, which is rescaled; one of the others, which must be the same everywhere."""
+    if type == "uint8":
+        scale = float(np.float32(rng.choice([0.5, 0.25, 0.1, 0.99999994, 3.0, 2 ** rng.uniform(-10, 0)])))
+        return {"scale": scale, "zero_point": int(rng.integers(256))}
+    return numbers(type)
+
+
+@pytest.mark.parametrize("type", sorted(CONCATENATED))
 def test_concatenation(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        shape = data.draw(shapes(1, 4, 4))
-        axis = data.draw(st.integers(-len(shape), len(shape) - 1))
-        inputs = []
-        for _ in range(data.draw(st.integers(1, 4))):
+    def case(rng):
+        shape = list(sides(rng, 1, 5, 4))
+        axis = int(rng.integers(-len(shape), len(shape)))
+        same = rng.random() < 0.5
+        q = numbers(type) if same else quantized(rng, type)
+        parts = []
+        for i in range(rng.integers(1, 5)):
             own = list(shape)
-            own[axis] = data.draw(st.integers(0, 4) if len(inputs) else st.integers(1, 4))
-            q = data.draw(quantization("uint8")) if type == "uint8" and data.draw(st.booleans()) else numbers(type)
-            inputs.append((tuple(own), type, q))
-        q = data.draw(quantization("uint8")) if type == "uint8" else numbers(type)
-        content = model("CONCATENATION", inputs, [(type, q)], axis=axis)
-        check(content, [array(data.draw, type, s) for s, _, _ in inputs])
+            own[axis] = int(rng.integers(i == 0, 5))
+            given = q if same else quantized(rng, type)
+            parts.append(maybe(rng, contents(rng, type, own), type, 0.3, **given))
+        check(*one_op("CONCATENATION", parts, [(type, q)], axis=axis))
 
-    run()
+    each_case(case)
 
 
-@pytest.mark.parametrize("type", [t for t in TYPES if t != "bool"])
+@pytest.mark.parametrize("type", sorted(PACKED | UNPACKED))
 def test_pack_and_unpack(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        shape = data.draw(shapes(0, 3, 4))
-        axis = data.draw(st.integers(-len(shape) - 1, len(shape)))
-        count = data.draw(st.integers(1, 4))
-        content = model(
-            "PACK", [(shape, type, numbers(type))] * count, [(type, numbers(type))], values_count=count, axis=axis
-        )
-        check(content, [array(data.draw, type, shape) for _ in range(count)])
-        if type == "int64":
-            return
+    def case(rng):
+        shape = sides(rng, 0, 4, 4)
+        axis, count = int(rng.integers(-len(shape) - 1, len(shape) + 1)), int(rng.integers(1, 5))
         at = axis + len(shape) + 1 if axis < 0 else axis
         whole = (*shape[:at], count, *shape[at:])
-        content = model("UNPACK", [(whole, type, numbers(type))], [(type, numbers(type))] * count, num=count, axis=axis)
-        check(content, [array(data.draw, type, whole)])
+        y, parts = (type, numbers(type)), []
+        if type in PACKED:
+            pieces = [maybe(rng, contents(rng, type, shape), type, 0.3, **y[1]) for _ in range(count)]
+            parts.append(("PACK", pieces, [y], {"values_count": count, "axis": axis}))
+        if type in UNPACKED:
+            x = Arg(contents(rng, type, whole), type, **y[1])
+            parts.append(("UNPACK", [x], [y] * count, {"num": count, "axis": axis}))
+        check(*several(*parts))
 
-    run()
+    each_case(case)
 
 
-@pytest.mark.parametrize("type", [t for t in TYPES if t != "bool"])
+@pytest.mark.parametrize("type", sorted(SPLIT))
 def test_split_and_split_v(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        shape = data.draw(shapes(1, 4, 4))
-        axis = data.draw(st.integers(-len(shape), len(shape) - 1))
-        lengths = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=4))
+    def case(rng):
+        shape = list(sides(rng, 1, 5, 4, least=0))
+        axis = int(rng.integers(-len(shape), len(shape)))
+        lengths = rng.integers(0, 4, rng.integers(1, 5))
+        y, parts = (type, numbers(type)), []
+        where = maybe(rng, np.full((1,) * int(rng.integers(2)), axis, np.int32), chance=0.75)
         whole = list(shape)
-        whole[axis] = sum(lengths)
-        if whole[axis]:
-            wanted = list(lengths)
-            if data.draw(st.booleans()):
-                wanted[data.draw(st.integers(0, len(wanted) - 1))] = -1
-            kind = data.draw(st.sampled_from([np.int32, np.int64]))
-            constants = [np.array(wanted, kind), np.array(axis, np.int32)]
-            outputs = [(type, numbers(type))] * len(lengths)
-            content = model("SPLIT_V", [(whole, type, numbers(type))], outputs, constants, num_splits=len(lengths))
-            check(content, [array(data.draw, type, whole)])
-        count = data.draw(st.integers(1, 3))
+        whole[axis] = int(lengths.sum())
+        for kind in ("int32", "int64"):
+            wanted = lengths.astype(kind)
+            if rng.integers(2):
+                wanted[rng.integers(wanted.size)] = -1
+            x = Arg(contents(rng, type, whole), type, **y[1])
+            arguments = [x, maybe(rng, wanted, chance=0.75), where]
+            parts.append(("SPLIT_V", arguments, [y] * wanted.size, {"num_splits": wanted.size}))
+        count = int(rng.integers(1, 4))
         whole[axis] = shape[axis] * count
-        outputs = [(type, numbers(type))] * count
-        inputs = [(whole, type, numbers(type))]
-        content = model("SPLIT", inputs, outputs, [np.array([axis], np.int32)], order=[1, 0], num_splits=count)
-        check(content, [array(data.draw, type, whole)])
+        x = Arg(contents(rng, type, whole), type, **y[1])
+        parts.append(("SPLIT", [where, x], [y] * count, {"num_splits": count}))
+        check(*several(*parts))
 
-    run()
+    each_case(case)
 
 
-@pytest.mark.parametrize("type", (*TYPES, "string"))
+@pytest.mark.parametrize("type", (*sorted(MOVED), "string"))
 def test_tile(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        shape = data.draw(shapes(1, 4, 3))
-        times = data.draw(st.lists(st.integers(0, 3), min_size=len(shape), max_size=len(shape)))
-        if type == "string":
-            times = [max(n, 1) for n in times]
-        kind = data.draw(st.sampled_from([np.int32, np.int64]))
-        content = model("TILE", [(shape, type, {})], [(type, {})], [np.array(times, kind)], version=2)
-        check(content, [array(data.draw, type, shape)])
+    def case(rng):
+        # the official set_tensor garbles a scalar string
+        shape = sides(rng, 1 if type == "string" else 0, 5, 3, least=0)
+        times = rng.integers(0 if rng.random() < 0.2 else 1, 4, len(shape))
+        x = maybe(rng, contents(rng, type, shape), type, 0.3)
+        parts = [
+            ("TILE", [x, maybe(rng, times.astype(kind), chance=0.75)], [type], {"version": 2})
+            for kind in ("int32", "int64")
+        ]
+        check(*several(*parts))
 
-    run()
+    each_case(case)
 
 
-@pytest.mark.parametrize("type", TYPES)
+@pytest.mark.parametrize("type", (*sorted(MOVED), "complex128"))
 def test_broadcast_to(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        a, b = data.draw(broadcasting(4, 3))
-        full = max(a, b, key=len)
-        small = min(a, b, key=len)
-        kind = data.draw(st.sampled_from([np.int32, np.int64]))
-        content = model("BROADCAST_TO", [(small, type, {})], [(type, {})], [np.array(full, kind)], version=3)
-        check(content, [array(data.draw, type, small)])
+    def case(rng):
+        full = sides(rng, 0, 8, 3, least=0)
+        small = tuple(n if rng.random() < 0.5 else 1 for n in full)[rng.integers(len(full) + 1) :]
+        x = Arg(contents(rng, type, small), type)
+        parts = [
+            ("BROADCAST_TO", [x, maybe(rng, np.array(full, kind), chance=0.75)], [type], {"version": 3})
+            for kind in ("int32", "int64")
+        ]
+        check(*several(*parts))
 
-    run()
+    each_case(case)
 
 
 @pytest.mark.parametrize("type", ("int32", "int64"))
 def test_broadcast_args(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        a, b = (np.array(s, type) for s in data.draw(broadcasting(5, 4)))
-        content = model("BROADCAST_ARGS", [(a.shape, type, {}), (b.shape, type, {})], [(type, {})])
-        check(content, [a, b])
+    def case(rng):
+        full = np.array(sides(rng, 0, 6, 4, least=0), type)
+        a, b = (np.where(rng.random(full.size) < 0.3, 1, full).astype(type) for _ in range(2))
+        a, b = (a, b[rng.integers(b.size + 1) :])[:: rng.choice([1, -1])]
+        check(*one_op("BROADCAST_ARGS", [maybe(rng, a), maybe(rng, b)], [type]))
 
-    run()
+    each_case(case)
+
+
+def test_constant_scalars_make_a_vector(official):
+    for type in sorted(CONCATENATED & {*TYPES} - {"int4"}):
+        scalars = [Arg(sample(type, (2,))[i], type, constant=True) for i in range(2)]
+        check(*one_op("CONCATENATION", scalars, [type], axis=0))
+
+
+def test_scales_along_an_axis_count_as_none(official):
+    """In the official API a tensor has one scale or 0."""
+    q = {"scale": [0.5, 0.25, 0.125], "zero_point": [0, 0, 0], "axis": 1}
+    x, y = Arg(np.ones((2, 3), np.int8), **q), ("int8", q)
+    check(*one_op("CONCATENATION", [x, x], [y], axis=0))
+    check(*one_op("PACK", [x, x], [y], values_count=2))
+    check(*one_op("UNPACK", [x], [y] * 2, num=2))
+
+
+@pytest.mark.parametrize("type", ("int4", "uint4"))
+def test_packed_types_are_broadcast_value_by_value(type):
+    """The official kernel moves whole bytes."""
+    x = sample(type, (3, 1))
+    (y,) = run("BROADCAST_TO", [Arg(x, type), np.int32([2, 3, 2])], [type], version=2)
+    assert np.array_equal(y, np.broadcast_to(x, (2, 3, 2)))
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_shapes_that_do_not_broadcast(constant):
+    """The official kernel aborts."""
+    with pytest.raises(OursFailed, match="do not broadcast"):
+        run(
+            "BROADCAST_ARGS",
+            [Arg(np.int32([2, 3]), constant=constant), Arg(np.int32([2]), constant=constant)],
+            ["int32"],
+        )
+
+
+def test_shapes_that_change(official):
+    x = Arg(np.zeros((2, 4), np.float32))
+    content, _ = several(
+        ("CONCATENATION", [x, x], ["float32"], {"axis": 1}),
+        ("SPLIT", [np.int32(1), x], ["float32"] * 2, {"num_splits": 2}),
+        ("TILE", [x, np.int32([2, 1])], ["float32"], {}),
+    )
+    check(content, [[sample("float32", s)] * 4 for s in ((2, 4), (3, 2), (1, 6))], sequence=True)
 
 
 # ---- refusals
@@ -188,3 +231,86 @@ def test_refused(official, op, inputs, outputs, constants, options):
     content = model(op, inputs, [("float32", {})] * outputs, constants, **options)
     arrays = [np.zeros(s, t) for s, t, _ in inputs]
     assert check(content, arrays, must_run=False) == "error at allocate"
+
+
+X8, X16 = (Arg(np.zeros((2, 2), t), scale=0.5, zero_point=1) for t in ("int8", "int16"))
+Y8 = ("int8", {"scale": 0.5, "zero_point": 2})
+X = Arg(np.zeros((2, 2), np.float32))
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    "op, arguments, outputs, options",
+    [
+        ("CONCATENATION", [X8, X8], [Y8], {}),
+        ("CONCATENATION", [X16, X16], [("int16", X16.quantization)], {}),
+        ("CONCATENATION", [X, X8], ["float32"], {}),
+        ("CONCATENATION", [X, X], ["int32"], {}),
+        ("CONCATENATION", [Arg(np.float32(1)), Arg(np.float32(1))], ["float32"], {}),
+        ("PACK", [X8, X8], [Y8], {"values_count": 2}),
+        ("UNPACK", [X8], [Y8] * 2, {"num": 2}),
+        ("UNPACK", [Arg(np.zeros((2, 0), np.float32))], ["float32"] * 2, {"num": 2}),
+        ("SPLIT", [np.int32(2), X], ["float32"] * 2, {"num_splits": 2}),
+        ("SPLIT", [np.int32(0), X], ["float32"] * 3, {"num_splits": 3}),
+        ("SPLIT", [np.float32(1), X], ["float32"] * 2, {"num_splits": 2}),
+        ("SPLIT_V", [X, np.int32([3, -1]), np.int32(0)], ["float32"] * 2, {"num_splits": 2}),
+        ("SPLIT_V", [X, np.int32([-1, -1]), np.int32(0)], ["float32"] * 2, {"num_splits": 2}),
+        ("SPLIT_V", [X, np.int32([4, -2]), np.int32(0)], ["float32"] * 2, {"num_splits": 2}),
+        ("SPLIT_V", [X, np.int32([1, 1]), np.int32(-3)], ["float32"] * 2, {"num_splits": 2}),
+        ("SPLIT_V", [X, np.int16([1, 1]), np.int32(0)], ["float32"] * 2, {"num_splits": 2}),
+        ("SPLIT_V", [X, np.int32([2]), np.int32(0)], ["float32"] * 2, {"num_splits": 2}),
+        ("TILE", [X, np.int32([2])], ["float32"], {}),
+        ("TILE", [X, np.int32([2, -1])], ["float32"], {}),
+        ("TILE", [X, np.int16([2, 1])], ["float32"], {}),
+        ("BROADCAST_TO", [X, np.int32([2])], ["float32"], {"version": 2}),
+        ("BROADCAST_TO", [X, np.int32([2, 3])], ["float32"], {"version": 2}),
+        ("BROADCAST_TO", [X, np.int32([-1, 2, 2])], ["float32"], {"version": 2}),
+        ("BROADCAST_TO", [X, np.int32([[2, 2]])], ["float32"], {"version": 2}),
+        ("BROADCAST_TO", [X, np.int16([2, 2])], ["float32"], {"version": 2}),
+        ("BROADCAST_ARGS", [np.int32([2]), np.int64([2])], ["int32"], {}),
+        ("BROADCAST_ARGS", [np.int32([[2]]), np.int32([2])], ["int32"], {}),
+    ],
+)
+def test_arguments_refused(official, op, arguments, outputs, options, late):
+    """`late`: with inputs in the place of constants."""
+    arguments = [a if isinstance(a, Arg) else Arg(a, constant=not late) for a in arguments]
+    outcome = check(*one_op(op, arguments, outputs, **options), must_run=False)
+    assert outcome in ("error at allocate", "error at invoke")
+
+
+def test_types(official):
+    index = [t for t in TYPES if t != "string"]
+
+    def x(type):
+        return Arg(sample(type, (2, 2)), type)
+
+    def of(*types):
+        return {(t, i) for t in types if t in TYPES for i in ("int32", "int64")}
+
+    def split_v(type, sizes):
+        one = Arg(np.ones(2, sample(sizes, ()).dtype), sizes)
+        return one_op("SPLIT_V", [x(type), one, np.int32(0)], [type] * 2, num_splits=2)
+
+    def tiled(type, times):
+        return one_op("TILE", [x(type), Arg(np.ones(2, sample(times, ()).dtype), times)], [type])
+
+    def broadcast(type, shape):
+        full = np.array([2, 2]).astype(sample(shape, ()).dtype)
+        return one_op("BROADCAST_TO", [Arg(sample(type, (2, 1)), type), Arg(full, shape)], [type], version=2)
+
+    single = {
+        "CONCATENATION": (CONCATENATED, lambda t: one_op("CONCATENATION", [x(t), x(t)], [t])),
+        "PACK": (PACKED, lambda t: one_op("PACK", [x(t), x(t)], [t], values_count=2)),
+        "UNPACK": (UNPACKED, lambda t: one_op("UNPACK", [x(t)], [t] * 2, num=2)),
+        "SPLIT": (SPLIT, lambda t: one_op("SPLIT", [np.int32(0), x(t)], [t] * 2, num_splits=2)),
+    }
+    for op, (types, make) in single.items():
+        assert sweep(make, (TYPES,)) == {(t,) for t in types}, op
+    assert sweep(split_v, (TYPES, index)) == of(*SPLIT)
+    assert sweep(tiled, (TYPES, index)) == of(*MOVED, "string")
+    whole = [t for t in TYPES if t != "int4"]
+    assert sweep(broadcast, (whole, [t for t in index if t != "bool"])) == of(*MOVED, "complex128")
+    shapes = sweep(
+        lambda a, b: one_op("BROADCAST_ARGS", [Arg(sample(a, (2,)), a), Arg(sample(b, (1,)), b)], [a]), (index, index)
+    )
+    assert shapes == {("int32", "int32"), ("int64", "int64")}

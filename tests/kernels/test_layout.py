@@ -6,10 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minitfl.build import Model
-from tests.cases import array, check, differential, ours, quantization, shapes
+from minitfl.kernels.layout import BLOCKS, MOVED
+from tests.cases import array, check, differential, ours, quantization
+from tests.kernels.one_op import Arg, contents, each_case, maybe, one_op, sample, several, sides
+from tests.sweep import TYPES, sweep
 
-TYPES = ("float32", "int8", "uint8", "int16", "int32", "int64")
-ANY_TYPES = (*TYPES, "bool", "float64", "string")
+TRANSPOSED = sorted(MOVED | {"int4", "uint4"})
+ANY_TYPES = (*TRANSPOSED, "complex128", "string")
 
 
 def unary(op, type, shape, extra=(), version=1, **options):
@@ -52,92 +55,102 @@ def test_a_scalar_is_transposed_to_itself():
 # ---- against the official runtime
 
 
+def numbers(rng, type):
+    """Quantization for the types that may have it, for half of the cases."""
+    if type not in ("int8", "uint8", "int16") or rng.random() < 0.5:
+        return {}
+    return {"scale": 0.5, "zero_point": 0 if type == "int16" else int(rng.integers(1, 100))}
+
+
 @pytest.mark.parametrize("type", ANY_TYPES)
-def test_reshape(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
+def test_another_shape(official, type):
+    """RESHAPE by an input and by an option, SQUEEZE, EXPAND_DIMS by an axis of either type."""
+
+    def case(rng):
         # the official set_tensor garbles a scalar string
-        shape = data.draw(shapes(1 if type == "string" else 0, 4, 4))
-        wanted = data.draw(st.permutations([n for n in shape if n != 1] + [1] * data.draw(st.integers(0, 2))))
-        if wanted and data.draw(st.booleans()):
-            wanted[data.draw(st.integers(0, len(wanted) - 1))] = -1
-        x = array(data.draw, type, shape)
-        if data.draw(st.booleans()):
-            check(unary("RESHAPE", type, shape, (np.array(wanted, np.int32),)), [x])
-        else:
-            check(unary("RESHAPE", type, shape, new_shape=wanted), [x])
+        shape = sides(rng, 1 if type == "string" else 0, 5, 3, least=0)
+        shape = tuple(n if rng.random() < 0.7 else 1 for n in shape)
+        q = numbers(rng, type)
+        y = [(type, q)]
+        wanted = rng.permutation([n for n in shape if n != 1] + [1] * int(rng.integers(3))).astype(np.int32)
+        if wanted.size and 0 not in wanted and rng.integers(2):
+            wanted[rng.integers(wanted.size)] = -1
+        ones = [axis for axis, n in enumerate(shape) if n == 1]
+        squeezed = [int(axis) - len(shape) * int(rng.integers(2)) for axis in rng.permutation(ones)[: rng.integers(4)]]
+        at = rng.integers(-len(shape) - 1, len(shape) + 1, 2)
 
-    run()
+        def x():
+            return maybe(rng, contents(rng, type, shape), type, 0.2, **q)
 
+        check(
+            *several(
+                ("RESHAPE", [x(), maybe(rng, wanted)], y, {}),
+                ("RESHAPE", [x()], y, {"new_shape": [0, 1] if wanted.tolist() == [0] else wanted.tolist()}),
+                ("SQUEEZE", [x()], y, {"squeeze_dims": squeezed}),
+                ("EXPAND_DIMS", [x(), maybe(rng, at[0].astype(np.int32))], y, {}),
+                ("EXPAND_DIMS", [x(), maybe(rng, at[1:].astype(np.int64))], y, {}),
+            )
+        )
 
-@pytest.mark.parametrize("type", TYPES)
-def test_squeeze_and_expand_dims(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        shape = data.draw(st.lists(st.sampled_from([1, 1, 2, 3]), min_size=1, max_size=5).map(tuple))
-        x = array(data.draw, type, shape)
-        ones = [a for a, n in enumerate(shape) if n == 1]
-        axes = data.draw(st.lists(st.sampled_from(ones), unique=True, max_size=3)) if ones else []
-        axes = [a - len(shape) if data.draw(st.booleans()) else a for a in axes]
-        check(unary("SQUEEZE", type, shape, squeeze_dims=axes), [x])
-        axis = data.draw(st.integers(-len(shape) - 1, len(shape)))
-        check(unary("EXPAND_DIMS", type, shape, (np.array([axis], np.int32),)), [x])
-
-    run()
+    each_case(case)
 
 
-@pytest.mark.parametrize("type", (*TYPES, "bool"))
+@pytest.mark.parametrize("type", TRANSPOSED)
 def test_transpose(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        shape = data.draw(shapes(1, 6, 4))
-        perm = data.draw(st.permutations(range(len(shape))))
-        perm = [p - len(shape) if data.draw(st.booleans()) else p for p in perm]
-        check(unary("TRANSPOSE", type, shape, (np.array(perm, np.int32),), version=4), [array(data.draw, type, shape)])
+    def case(rng):
+        rank = int(rng.integers(1, 9))
+        shape = sides(rng, rank, rank, 5 if rank < 5 else 3, least=0)
+        perm = rng.permutation(rank).astype(np.int32)
+        perm -= rank * rng.integers(0, 2, rank, dtype=np.int32)
+        x = maybe(rng, contents(rng, type, shape), type, 0.2)
+        check(*one_op("TRANSPOSE", [x, maybe(rng, perm)], [type], version=6))
 
-    run()
+    each_case(case)
 
 
-@pytest.mark.parametrize("type", ("float32", "int8", "uint8", "int32", "int64"))
+@pytest.mark.parametrize("type", BLOCKS)
 def test_depth_and_space(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        block = data.draw(st.integers(1, 3))
-        batch, height, width, channels = (data.draw(st.integers(1, 3)) for _ in range(4))
-        shape = (batch, height * block, width * block, channels)
-        check(unary("SPACE_TO_DEPTH", type, shape, block_size=block), [array(data.draw, type, shape)])
-        shape = (batch, height, width, channels * block * block)
-        check(unary("DEPTH_TO_SPACE", type, shape, block_size=block), [array(data.draw, type, shape)])
+    def case(rng):
+        block = int(rng.integers(1, 4))
+        batch, height, width, channels = sides(rng, 4, 4, 3, least=0)
+        wide, deep = (batch, height * block, width * block, channels), (batch, height, width, channels * block * block)
+        check(
+            *several(
+                ("SPACE_TO_DEPTH", [Arg(contents(rng, type, wide))], [type], {"block_size": block}),
+                ("DEPTH_TO_SPACE", [Arg(contents(rng, type, deep))], [type], {"block_size": block}),
+            )
+        )
 
-    run()
+    each_case(case)
 
 
-@pytest.mark.parametrize("type", TYPES)
+@pytest.mark.parametrize("type", sorted(MOVED))
 def test_batch_and_space(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        count = data.draw(st.integers(1, 2))
-        blocks = [data.draw(st.integers(1, 3)) for _ in range(count)]
-        sizes = [data.draw(st.integers(1, 4)) * b for b in blocks]
-        pads = []
-        for n in sizes:
-            before = data.draw(st.integers(0, n - 1))
-            pads.append([before, data.draw(st.integers(0, n - 1 - before))])
-        unpadded = [n - sum(p) for n, p in zip(sizes, pads, strict=True)]
-        rest = [data.draw(st.integers(1, 3))]
-        shape = (data.draw(st.integers(1, 2)), *unpadded, *rest)
-        extra = (np.array(blocks, np.int32), np.array(pads, np.int32))
-        version = 4 if type == "int16" else 3
-        check(unary("SPACE_TO_BATCH_ND", type, shape, extra, version=version), [array(data.draw, type, shape)])
-        shape = (2 * int(np.prod(blocks)), *(n // b for n, b in zip(sizes, blocks, strict=True)), *rest)
-        check(unary("BATCH_TO_SPACE_ND", type, shape, extra, version=version), [array(data.draw, type, shape)])
+    def case(rng):
+        count = int(rng.integers(1, 3))
+        blocks = rng.integers(1, 4, count, dtype=np.int32)
+        sizes = rng.integers(1, 4, count) * blocks
+        pads = np.stack([rng.integers(0, sizes), np.zeros(count, np.int64)], axis=1).astype(np.int32)
+        pads[:, 1] = rng.integers(0, sizes - pads[:, 0])
+        batch, depth = sides(rng, 2, 2, 3, least=0)
+        few = (batch, *(sizes - pads.sum(axis=1)).tolist(), depth)
+        many = (batch * int(np.prod(blocks)), *(sizes // blocks).tolist(), depth)
+        q = numbers(rng, type)
+        y, extra = [(type, q)], [maybe(rng, blocks), maybe(rng, pads)]
+        check(
+            *several(
+                ("SPACE_TO_BATCH_ND", [Arg(contents(rng, type, few), type, **q), *extra], y, {"version": 3}),
+                ("BATCH_TO_SPACE_ND", [Arg(contents(rng, type, many), type, **q), *extra], y, {"version": 3}),
+            )
+        )
 
-    run()
+    each_case(case)
+
+
+@pytest.mark.parametrize("pads", [[[-1, 0], [0, 0]], [[0, -1], [-1, -1]], [[-3, 2], [1, -2]], [[-4, 0], [0, 0]]])
+def test_negative_padding_cuts_off(official, pads):
+    x = Arg(sample("float32", (1, 4, 3, 2)))
+    check(*one_op("SPACE_TO_BATCH_ND", [x, np.int32([1, 1]), np.int32(pads)], ["float32"]))
 
 
 def test_the_shape_may_come_while_running(official):
@@ -179,3 +192,66 @@ def test_the_shape_may_come_while_running(official):
 def test_refused(official, content, shape):
     outcome = check(content(shape), [np.zeros(shape, np.float32)], must_run=False)
     assert outcome == "error at allocate"
+
+
+Q8, OTHER = {"scale": 0.5, "zero_point": 3}, {"scale": 0.5, "zero_point": 4}
+X8 = Arg(np.zeros((1, 2, 2, 1), np.int8), **Q8)
+X16 = Arg(np.zeros((1, 2, 2, 1), np.int16), scale=0.5, zero_point=1)
+ONES, NONE = np.int32([1, 1]), np.int32([[0, 0], [0, 0]])
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    "op, arguments, output",
+    [
+        ("EXPAND_DIMS", [X8, np.int32(0)], ("int8", OTHER)),
+        ("EXPAND_DIMS", [X16, np.int32(0)], ("int16", X16.quantization)),
+        ("EXPAND_DIMS", [X8, np.int16(0)], ("int8", Q8)),
+        ("EXPAND_DIMS", [X8, np.int32([0, 1])], ("int8", Q8)),
+        ("SQUEEZE", [Arg(np.zeros((1,) * 9, np.int8))], "int8"),
+        ("RESHAPE", [Arg(sample("string", (2,))), np.int32([3])], "string"),
+        ("TRANSPOSE", [X8, np.int32([[0, 1, 2, 3]])], ("int8", Q8)),
+        ("TRANSPOSE", [X8, np.int32([0, 1, 2])], ("int8", Q8)),
+        ("TRANSPOSE", [Arg(np.zeros((1,) * 9, np.int8)), np.arange(9, dtype=np.int32)], "int8"),
+        ("SPACE_TO_BATCH_ND", [X8, ONES, NONE], ("int8", OTHER)),
+        ("BATCH_TO_SPACE_ND", [X8, ONES, NONE], ("int8", OTHER)),
+        ("SPACE_TO_BATCH_ND", [X16, ONES, NONE], ("int16", X16.quantization)),
+        ("SPACE_TO_BATCH_ND", [X8, np.int32([1]), NONE], ("int8", Q8)),
+        ("SPACE_TO_BATCH_ND", [X8, ONES, NONE[:1]], ("int8", Q8)),
+        ("SPACE_TO_BATCH_ND", [X8, np.int32([0, 1]), NONE], ("int8", Q8)),
+        ("SPACE_TO_BATCH_ND", [X8, np.int32([-1, 1]), NONE], ("int8", Q8)),
+        ("SPACE_TO_BATCH_ND", [X8, np.int32([3, 1]), NONE], ("int8", Q8)),
+        ("SPACE_TO_BATCH_ND", [X8, ONES, np.int32([[-2, -1], [0, 0]])], ("int8", Q8)),
+        ("BATCH_TO_SPACE_ND", [X8, np.int32([2, 1]), NONE], ("int8", Q8)),
+        ("BATCH_TO_SPACE_ND", [X8, ONES, np.int32([[2, 1], [0, 0]])], ("int8", Q8)),
+        ("BATCH_TO_SPACE_ND", [X8, ONES, np.int32([[-1, 1], [0, 0]])], ("int8", Q8)),
+        ("SPACE_TO_BATCH_ND", [Arg(np.zeros((1,) * 5, np.int8)), ONES, NONE], "int8"),
+    ],
+)  # fmt: skip
+def test_arguments_refused(official, op, arguments, output, late):
+    """`late`: with inputs in the place of constants."""
+    arguments = [a if isinstance(a, Arg) else Arg(a, constant=not late) for a in arguments]
+    outcome = check(*one_op(op, arguments, [output]), must_run=False)
+    assert outcome in ("error at allocate", "error at invoke")
+
+
+def test_types(official):
+    moved = {(t,) for t in TYPES if t in MOVED}
+    ones, none = np.int32([1, 1]), np.int32([[0, 0], [1, 1]])
+
+    def made(op, shape, *constants, **options):
+        return lambda x: one_op(op, [Arg(sample(x, shape), x), *constants], [x], **options)
+
+    everything = {(t,) for t in TYPES}
+    assert sweep(made("RESHAPE", (2, 3), np.int32([3, 2])), (TYPES,)) == everything
+    assert sweep(made("SQUEEZE", (2, 1)), (TYPES,)) == everything
+    assert sweep(made("TRANSPOSE", (2, 3), np.int32([1, 0])), (TYPES,)) == moved | {("int4",)}
+    assert sweep(made("SPACE_TO_DEPTH", (1, 2, 2, 1), block_size=2), (TYPES,)) == {(t,) for t in BLOCKS}
+    assert sweep(made("DEPTH_TO_SPACE", (1, 1, 1, 4), block_size=2), (TYPES,)) == {(t,) for t in BLOCKS}
+    assert sweep(made("SPACE_TO_BATCH_ND", (1, 2, 2, 1), ones, none), (TYPES,)) == moved
+    assert sweep(made("BATCH_TO_SPACE_ND", (1, 3, 3, 1), ones, none), (TYPES,)) == moved
+
+    def expanded(x, axis):
+        return one_op("EXPAND_DIMS", [Arg(sample(x, (2,)), x), Arg(sample(axis, ()), axis, constant=True)], [x])
+
+    assert sweep(expanded, (TYPES, TYPES)) == {(x, axis) for x in TYPES for axis in ("int32", "int64")}

@@ -2,29 +2,21 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.cases import array, check, differential, quantization, shapes
-from tests.kernels.one_op import Arg, one_op, run
+from minitfl.kernels.layout import MOVED
+from minitfl.kernels.pad import PADDED, PADDINGS
+from tests.cases import RANGES, check
+from tests.kernels.one_op import Arg, contents, each_case, maybe, one_op, run, sample, several, sides
+from tests.sweep import TYPES, sweep
 
 QUANTIZED = ("int8", "uint8", "int16")
-TYPES = ("float32", "int8", "uint8", "int16", "int32", "int64", "bool")
 
 
-def numbers(draw, type):
+def numbers(rng, type):
     """Quantization that tells the zero point from 0; none for half of the cases where that is allowed."""
-    if type not in QUANTIZED or (type != "uint8" and draw(st.booleans())):
+    if type not in QUANTIZED or (type != "uint8" and rng.random() < 0.5):
         return {}
-    return {**draw(quantization(type)), **({"zero_point": 0} if type == "int16" else {})}
-
-
-def index_array(draw, pairs, types):
-    """The paddings in a type that holds them, as a constant or as an input."""
-    type = draw(st.sampled_from(types))
-    if type == "bool":
-        pairs = [[n % 2 for n in pair] for pair in pairs]
-    return Arg(np.array(pairs, type).reshape(-1, 2), constant=draw(st.integers(0, 3)) > 0)
+    return {"scale": 0.5, "zero_point": 0 if type == "int16" else int(rng.integers(*RANGES[type]))}
 
 
 # ---- worked by hand
@@ -48,56 +40,52 @@ def test_reflect_leaves_the_border_out_and_symmetric_repeats_it():
 # ---- against the official runtime
 
 
-@pytest.mark.parametrize("type", TYPES)
+@pytest.mark.parametrize("type", sorted(PADDED))
 def test_pad(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        draw = data.draw
-        shape = draw(shapes(0, 5, 4))
-        pairs = [[draw(st.integers(0, 3)), draw(st.integers(0, 3))] for _ in shape]
-        q = numbers(draw, type)
-        paddings = index_array(draw, pairs, ["int32", "int64"])
-        check(*one_op("PAD", [Arg(array(draw, type, shape), type, **q), paddings], [(type, q)], version=2))
+    """PAD and PADV2 by paddings of every type."""
 
-    run()
+    def case(rng):
+        shape = sides(rng, 0, 5, 4, least=0)
+        pairs = rng.integers(0, 4, (len(shape), 2))
+        if len(shape) == 4 and rng.integers(2):
+            pairs[0] = pairs[3] = 0  # an image: a path of its own
+        q = numbers(rng, type)
+        x, y = contents(rng, type, shape, special=True), [(type, q)]
+        value = maybe(rng, contents(rng, type, (1,) * int(rng.integers(2))), type, **q)
+        parts = []
+        for kind in sorted(PADDINGS):
+            paddings = maybe(rng, (pairs % 2 if kind == "bool" else pairs).astype(kind), chance=0.75)
+            parts.append(("PAD", [maybe(rng, x, type, 0.2, **q), paddings], y, {"version": 2}))
+            parts.append(("PADV2", [Arg(x, type, **q), paddings, value], y, {"version": 2}))
+        check(*several(*parts))
 
-
-@pytest.mark.parametrize("type", TYPES)
-def test_padv2(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        draw = data.draw
-        shape = draw(shapes(1, 5, 4))
-        pairs = [[draw(st.integers(0, 3)), draw(st.integers(0, 3))] for _ in shape]
-        if len(shape) == 4 and draw(st.booleans()):
-            pairs[0] = pairs[3] = [0, 0]  # an image: a path of its own
-        q = numbers(draw, type)
-        paddings = index_array(draw, pairs, ["int32", "int64"])
-        x = Arg(array(draw, type, shape, special=True), type, **q)
-        kind = draw(st.integers(0, 3))
-        value = Arg(array(draw, type, (1,) if kind % 2 else ()), type, constant=kind > 1, **q)
-        check(*one_op("PADV2", [x, paddings, value], [(type, q)], version=2))
-
-    run()
+    each_case(case)
 
 
-@pytest.mark.parametrize("type", ("float32", "int8", "uint8", "int16", "int32", "int64"))
+@pytest.mark.parametrize("type", sorted(MOVED))
 @pytest.mark.parametrize("mode", ("REFLECT", "SYMMETRIC"))
 def test_mirror_pad(official, type, mode):
-    @differential()
-    @given(st.data())
-    def run(data):
-        draw = data.draw
-        shape = draw(shapes(1, 5, 4))
-        pairs = [[draw(st.integers(0, n - (mode == "REFLECT"))) for _ in range(2)] for n in shape]
-        q = numbers(draw, type)
-        paddings = index_array(draw, pairs, ["int32", "int64"])
-        x = Arg(array(draw, type, shape), type, **q)
-        check(*one_op("MIRROR_PAD", [x, paddings], [(type, q)], version=2, mode=mode))
+    def case(rng):
+        shape = sides(rng, 1, 6, 4)
+        pairs = np.array([rng.integers(0, n + (mode == "SYMMETRIC"), 2) for n in shape])
+        q = numbers(rng, type)
+        x = Arg(contents(rng, type, shape), type, **q)
+        parts = [
+            ("MIRROR_PAD", [x, maybe(rng, pairs.astype(kind), chance=0.75)], [(type, q)], {"mode": mode})
+            for kind in ("int32", "int64")
+        ]
+        check(*several(*parts))
 
-    run()
+    each_case(case, 100)  # of each mode
+
+
+def test_shapes_that_change(official):
+    x = Arg(np.zeros((2, 3), np.float32))
+    content, _ = several(
+        ("PAD", [x, np.int32([[1, 0], [0, 2]])], ["float32"], {}),
+        ("MIRROR_PAD", [x, np.int32([[1, 0], [0, 1]])], ["float32"], {"mode": "REFLECT"}),
+    )
+    check(content, [[sample("float32", s)] * 2 for s in ((2, 3), (4, 2), (3, 5))], sequence=True)
 
 
 # ---- refusals
@@ -137,35 +125,35 @@ def test_refused(official, op, arguments, output, options, constant):
     assert outcome in ("error at allocate", "error at invoke")
 
 
-def zeros(type):
-    return Arg(np.full((2, 3), b"a", object) if type == "string" else np.zeros((2, 3), type), type)
-
-
-@pytest.mark.parametrize("type", ("string", "float64", "complex64", "uint16", "uint32", "uint64"))
-def test_types_that_pad_refuses(official, type):
-    content, arrays = one_op("PAD", [zeros(type), np.int32(PAIRS)], [type])
+def test_a_zero_point_that_the_type_lacks(official):
+    q = {"scale": 0.5, "zero_point": 300}
+    content, arrays = one_op("PAD", [Arg(np.zeros((2, 3), np.int8), **q), np.int32(PAIRS)], [("int8", q)])
     assert check(content, arrays, must_run=False) == "error at invoke"
 
 
-@pytest.mark.parametrize("type", ("float16", "float64", "bool", "uint16", "uint32", "uint64", "complex64"))
-def test_further_types(official, type):
-    """MIRROR_PAD moves values by their size alone."""
-    x = Arg(np.arange(6).reshape(2, 3).astype(type), type)
-    check(*one_op("MIRROR_PAD", [x, np.int32(PAIRS)], [type]))
-    if type == "float16":
-        check(*one_op("PAD", [x, np.int32(PAIRS)], [type]))
+def test_scales_along_an_axis_count_as_none(official):
+    q = {"scale": [0.5, 0.25, 0.125], "zero_point": [0, 0, 0], "axis": 1}
+    x = Arg(np.ones((2, 3), np.int8), **q)
+    check(*one_op("PAD", [x, np.int32(PAIRS)], [("int8", q)]))
+    check(*one_op("MIRROR_PAD", [x, np.int32(PAIRS)], [("int8", q)]))
 
 
-@pytest.mark.parametrize("type", ("string", "complex128"))
-def test_types_that_mirror_pad_refuses(official, type):
-    content, arrays = one_op("MIRROR_PAD", [zeros(type), np.int32(PAIRS)], [type])
-    assert check(content, arrays, must_run=False) == "error at invoke"
+def test_types(official):
+    def made(op, *rest, **options):
+        def make(x, paddings):
+            pairs = Arg(sample(paddings, (2, 2)), paddings)
+            q = {"scale": 0.5, "zero_point": 0} if x == "uint8" else {}
+            more = [Arg(sample(x, ()), x, **q) for _ in rest]
+            return one_op(op, [Arg(sample(x, (5, 5)), x, **q), pairs, *more], [(x, q)], **options)
 
+        return make
 
-@pytest.mark.parametrize("type", ("int8", "int16", "bool"))
-def test_paddings_of_small_types(official, type):
-    x = Arg(np.ones((2, 3), np.float32))
-    check(*one_op("PAD", [x, np.array([[1, 0], [1, 1]], type)], ["float32"]))
+    padded = {(x, paddings) for x in PADDED for paddings in PADDINGS}
+    index = [t for t in TYPES if t != "string"]
+    assert sweep(made("PAD"), (TYPES, index)) == padded
+    assert sweep(made("PADV2", "value"), ([t for t in TYPES if t != "string"], index)) == padded
+    mirrored = {(x, paddings) for x in MOVED & {*TYPES} for paddings in ("int32", "int64")}
+    assert sweep(made("MIRROR_PAD", mode="SYMMETRIC"), (TYPES, index)) == mirrored
 
 
 @pytest.mark.parametrize("rank", range(1, 9))

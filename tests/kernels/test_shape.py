@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minitfl.build import Model
-from tests.cases import array, check, differential, ours, shapes
+from minitfl.kernels.layout import MOVED
+from tests.cases import check, differential, ours
+from tests.kernels.one_op import Arg, contents, each_case, maybe, one_op, sample, several, sides
+from tests.sweep import TYPES, sweep
 
 
 def model(op, inputs, out, constants=(), **options):
@@ -30,26 +33,19 @@ def test_a_chain_of_shapes_is_folded():
     assert y.shape == (5, 3)
 
 
-@pytest.mark.parametrize("out", ("int32", "int64"))
-def test_shape(official, out):
-    @differential()
-    @given(st.data())
-    def run(data):
-        shape = data.draw(shapes(0, 5, 4))
-        check(model("SHAPE", [(shape, "float32")], out, out_type=out.upper()), [np.zeros(shape, np.float32)])
+@pytest.mark.parametrize("type", (*sorted(MOVED), "complex128", "int4", "uint4", "string"))
+def test_shape_and_rank(official, type):
+    def case(rng):
+        x = maybe(rng, contents(rng, type, sides(rng, 1 if type == "string" else 0, 8, 3, least=0)), type, 0.2)
+        check(
+            *several(
+                ("SHAPE", [x], ["int32"], {"out_type": "INT32"}),
+                ("SHAPE", [x], ["int64"], {"out_type": "INT64"}),
+                ("RANK", [x], ["int32"], {}),
+            )
+        )
 
-    run()
-
-
-@pytest.mark.parametrize("type", ("float32", "int8", "int32", "bool"))
-def test_rank(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        shape = data.draw(shapes(0, 5, 4))
-        check(model("RANK", [(shape, type)], "int32"), [np.zeros(shape, type)])
-
-    run()
+    each_case(case)
 
 
 @pytest.mark.parametrize("type", ("float32", "int32", "int64"))
@@ -70,35 +66,25 @@ def test_range(official, type):
     run()
 
 
-@pytest.mark.parametrize("type", ("float32", "int8", "int16", "int32", "int64", "bool"))
+@pytest.mark.parametrize("type", (*sorted(MOVED), "string"))
 def test_fill(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        dims = np.array(data.draw(shapes(1, 4, 4)), data.draw(st.sampled_from(["int32", "int64"])))
-        value = array(data.draw, type, ())
-        if data.draw(st.booleans()):
-            check(model("FILL", [(dims.shape, str(dims.dtype)), ((), type)], type), [dims, value])
-        else:
-            m = Model()
-            d, v = m.constant(dims), m.input((), type)
-            y = m.tensor((), type)
-            m.op("FILL", [d, v], [y])
-            m.output(y)
-            check(m.content(), [value])
+    def case(rng):
+        shape = sides(rng, 0, 6, 3, least=0)
+        q = {"scale": 0.5, "zero_point": 3} if type in ("int8", "uint8") and rng.integers(2) else {}
+        value = maybe(rng, contents(rng, type, ()), type, **q)
+        value.constant |= type == "string"  # the official set_tensor garbles a scalar string
+        parts = [("FILL", [maybe(rng, np.array(shape, kind)), value], [(type, q)], {}) for kind in ("int32", "int64")]
+        check(*several(*parts))
 
-    run()
+    each_case(case)
 
 
 @pytest.mark.parametrize("type", ("float32", "int32", "int64"))
 def test_zeros_like(official, type):
-    @differential()
-    @given(st.data())
-    def run(data):
-        shape = data.draw(shapes(0, 4, 4))
-        check(model("ZEROS_LIKE", [(shape, type)], type), [array(data.draw, type, shape)])
+    def case(rng):
+        check(*one_op("ZEROS_LIKE", [Arg(contents(rng, type, sides(rng, 0, 5, 4, least=0)))], [type]))
 
-    run()
+    each_case(case)
 
 
 @pytest.mark.parametrize("values", [(0, 5, 0), (0, 5, -1), (5, 0, 1)])
@@ -114,3 +100,53 @@ def test_fill_refuses_a_negative_size(official):
     m.op("FILL", [d, v], [y])
     m.output(y)
     assert check(m.content(), [np.float32(1)], must_run=False) == "error at allocate"
+
+
+X8 = Arg(np.int8(1), scale=0.5, zero_point=1)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    "op, arguments, output, options",
+    [
+        ("SHAPE", [np.float32([1])], "int32", {"out_type": "INT16"}),
+        ("RANGE", [np.int32([0]), np.int32(1), np.int32(1)], "int32", {}),
+        ("RANGE", [np.int32(0), np.int64(1), np.int32(1)], "int32", {}),
+        ("RANGE", [np.int32(0), np.int32(1), np.float32(1)], "int32", {}),
+        ("RANGE", [np.int32(0), np.int32(1), np.int32(0)], "int32", {}),
+        ("RANGE", [np.float32(0), np.float32(1), np.float32(-1)], "float32", {}),
+        ("FILL", [np.int32([[2]]), np.float32(1)], "float32", {}),
+        ("FILL", [np.int16([2]), np.float32(1)], "float32", {}),
+        ("FILL", [np.int32([2]), np.float32([1])], "float32", {}),
+        ("FILL", [np.int64([2, -1]), np.float32(1)], "float32", {}),
+        ("FILL", [np.int32([2]), X8], ("int8", {"scale": 0.5, "zero_point": 2}), {}),
+        (
+            "FILL",
+            [np.int32([2]), Arg(np.int16(1), scale=0.5, zero_point=1)],
+            ("int16", {"scale": 0.5, "zero_point": 1}),
+            {},
+        ),
+    ],
+)
+def test_refused(official, op, arguments, output, options, late):
+    """`late`: with inputs in the place of constants."""
+    arguments = [a if isinstance(a, Arg) else Arg(a, constant=not late) for a in arguments]
+    outcome = check(*one_op(op, arguments, [output], **options), must_run=False)
+    assert outcome in ("error at allocate", "error at invoke")
+
+
+def test_types(official):
+    index = [t for t in TYPES if t != "string"]
+
+    def filled(dims, value):
+        return one_op("FILL", [Arg(sample(dims, (2,)), dims), Arg(sample(value, ()), value, constant=True)], [value])
+
+    def counted(type):
+        return one_op("RANGE", [Arg(np.array(n).astype(sample(type, ()).dtype), type) for n in (0, 3, 1)], [type])
+
+    whole = [t for t in MOVED if t in TYPES]
+    assert sweep(filled, (index, TYPES)) == {(d, v) for d in ("int32", "int64") for v in (*whole, "string")}
+    assert sweep(counted, (index,)) == {("float32",), ("int32",), ("int64",)}
+    zeros = sweep(lambda t: one_op("ZEROS_LIKE", [Arg(sample(t, (2, 3)), t)], [t]), (TYPES,))
+    assert zeros == {("float32",), ("int32",), ("int64",)}
+    assert sweep(lambda t: one_op("RANK", [Arg(sample(t, (2, 3)), t)], ["int32"]), (TYPES,)) == {(t,) for t in TYPES}
