@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -168,37 +168,34 @@ def _place(frame: Frame, step: BoundStep) -> tuple[str, str]:
 # ---- what rescales
 
 
-@dataclass
 class _Watch:
-    """An observer of fixedpoint's rules. Uses of one rule with parts of the same numbers count as one."""
+    """An observer of fixedpoint's rules. Uses of one rule with the same numbers, block after block, count as one."""
 
-    uses: dict[Any, _Use] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._uses: dict[Any, _Use] = {}
 
     def __call__(self, rule: str, total: Any, numbers: tuple[Any, ...]) -> None:
         if rule == "requantize":
-            bias, *numbers, _, _, _, name, _ = numbers  # type: ignore[misc]
-            total = total + bias
+            bias, multiplier, shift, _, _, _, name, _ = numbers
+            total, numbers = total + bias, (multiplier, shift)
             rule = {"once": "rescale", "twice": "rescale_twice", "wide": "rescale_wide"}[name]
-        owner = getattr(numbers[0], "base", None)
-        key = (rule, *(np.asarray(n).tobytes() for n in numbers)) if owner is None else (rule, id(owner))
-        use = self.uses.setdefault(key, _Use(rule, owner))
-        use.add(np.asarray(total), tuple(numbers))
+        arrays = [np.atleast_1d(n) for n in numbers]
+        key = (rule, *(array.tobytes() for array in arrays))
+        self._uses.setdefault(key, _Use(rule, arrays)).add(np.asarray(total))
 
     def found(self) -> tuple[Rescaling, ...]:
-        return tuple(use.rescaling() for use in self.uses.values())
+        return tuple(use.rescaling() for use in self._uses.values())
 
 
 @dataclass
 class _Use:
     rule: str
-    owner: Any  # kept, so that its id stays its own
-    parts: dict[Any, tuple[Any, ...]] = field(default_factory=dict)
+    numbers: list[np.ndarray]  # (multiplier, shift), or (factor,)
     lowest: int | None = None
     highest: int | None = None
     count: int = 0
 
-    def add(self, total: np.ndarray, numbers: tuple[Any, ...]) -> None:
-        self.parts.setdefault(tuple(np.asarray(n).__array_interface__["data"][0] for n in numbers), numbers)
+    def add(self, total: np.ndarray) -> None:
         self.count += total.size
         if total.size:
             low, high = int(total.min()), int(total.max())
@@ -206,12 +203,11 @@ class _Use:
             self.highest = high if self.highest is None else max(self.highest, high)
 
     def rescaling(self) -> Rescaling:
-        columns = [np.concatenate([np.ravel(n) for n in column]) for column in zip(*self.parts.values())]
-        if len(columns) == 1:
-            return Rescaling(self.rule, None, None, columns[0].astype(float), self.lowest, self.highest, self.count)
-        multiplier, shift = np.broadcast_arrays(columns[0].astype(np.int64), columns[1].astype(np.int64))
-        factor = np.ldexp(multiplier.astype(float), shift - 31)
-        return Rescaling(self.rule, multiplier, shift, factor, self.lowest, self.highest, self.count)
+        sums = (self.lowest, self.highest, self.count)
+        if len(self.numbers) == 1:
+            return Rescaling(self.rule, None, None, self.numbers[0].astype(float), *sums)
+        multiplier, shift = np.broadcast_arrays(*(n.astype(np.int64).ravel() for n in self.numbers))
+        return Rescaling(self.rule, multiplier, shift, np.ldexp(multiplier.astype(float), shift - 31), *sums)
 
 
 # ---- in print

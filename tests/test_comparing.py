@@ -13,6 +13,7 @@ from minitfl.__main__ import main
 from minitfl.build import Model
 from minitfl.commands.classify import MODEL, PICTURE
 from tests import small_models as models
+from tests.cases import shared_model
 
 X = np.array([[1, 2, 3, 4]], np.float32)
 WEIGHTS = np.float32([[0.5, -1, 0.25, 1], [1, 1, -0.5, 0.5]])
@@ -72,6 +73,17 @@ def test_stored_inputs_become_real_ones_for_the_other():
     forth = compare_models(two_layers("int8"), two_layers(), stored)
     back = compare_models(two_layers(), two_layers("int8"), X)
     assert [row.metrics["max"] for row in forth.rows] == [row.metrics["max"] for row in back.rows]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "layers"), [("ad01_fp32", "ad01_int8", 10), ("kws_ref_model_float32", "kws_ref_model", 13)]
+)
+def test_converted_pairs(a, b, layers):
+    """Networks as a converter left them: every layer finds its counterpart, and each is nearer to it than to 0."""
+    paths = [str(shared_model(f"mlperf_tiny/{name}.tflite")) for name in (a, b)]
+    found = compare_models(*paths, samples=2)
+    assert len(found.rows) == layers
+    assert all(row.types == ("float32", "int8") and row.metrics["snr"] > 0 for row in found.rows)
 
 
 def test_other_names_are_matched_by_operator_and_order():

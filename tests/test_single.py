@@ -3,15 +3,25 @@
 import numpy as np
 import pytest
 
-from minitfl import ModelError, build, one_op, quantized, run_op
+from minitfl import Interpreter, ModelError, build, one_op, quantized, run_op
+from minitfl.commands.classify import MODEL
+from minitfl.entry import random_array
 from minitfl.kernels.index import FAMILY_OF
 from minitfl.op import find
 from minitfl.schema.options import OP_OPTIONS
-from tests.cases import ours
+from minitfl.substitute import describe
+from tests.cases import ours, shared_model
 
 PIXELS = np.arange(9, dtype=np.float32).reshape(1, 3, 3, 1)
 CORNERS = np.float32([[1, 0], [0, -1]]).reshape(1, 2, 2, 1)
 BIAS = np.float32([10])
+SHARED = (
+    "mlperf_tiny/ad01_int8.tflite",
+    "mlperf_tiny/kws_ref_model.tflite",
+    "mlperf_tiny/pretrainedResnet_quant.tflite",
+    "litert/lstm_calibrated.bin.tflite",
+    "micro/micro_speech_quantized.tflite",
+)
 STRIDES = {"stride_w": 1, "stride_h": 1}
 
 
@@ -150,6 +160,47 @@ def test_wrong_use(arguments, options, error, text):
 def test_an_unknown_option_is_named(name):
     with pytest.raises(TypeError, match=r"has no options \['colour'\]; \w+Options has \["):
         run_op(name, [PIXELS], colour=1)
+
+
+APART = "IF WHILE CALL_ONCE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE".split()  # their work is in other nodes
+
+
+def again(interpreter, arrays):
+    """How many nodes of a model give the same when each is run alone, on what a trace says of it: all, or it fails."""
+    subgraph = interpreter._interpreter.graph.subgraphs[0]
+    count = 0
+    for step in interpreter.trace(*arrays):
+        if step.op in APART or step.op.startswith("HASHTABLE"):
+            continue
+        node = subgraph.nodes[step.index]
+        kept = [k for k, i in enumerate(node.inputs) if i >= 0 and subgraph.tensors[i].is_variable]
+        between = [describe(subgraph.tensors[i]) for i in node.intermediates]
+        results = run_op(
+            step.op,
+            step.inputs,
+            outputs=step.outputs,
+            version=step.version,
+            variables=kept,
+            intermediates=between,
+            **step.options,
+        )
+        for result, y in zip(results, step.outputs, strict=True):
+            assert result.dtype == y.array.dtype and np.array_equal(result, y.array, equal_nan=result.dtype.kind == "f")
+        count += 1
+    return count
+
+
+def test_each_node_of_a_model_alone():
+    chance = np.random.default_rng(0)
+    assert again(Interpreter(str(MODEL)), [chance.integers(-128, 128, (2, 8, 8, 1)).astype(np.int8)]) == 12
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_each_node_of_a_shared_model_alone(name):
+    interpreter = Interpreter(str(shared_model(name)))
+    chance = np.random.default_rng(0)
+    graph = interpreter._interpreter.graph.subgraphs[0]
+    assert again(interpreter, [random_array(graph.tensors[i], chance) for i in graph.inputs]) == len(graph.nodes)
 
 
 def test_as_a_model_written_by_hand():

@@ -65,18 +65,29 @@ def test_three_rescalings_of_a_sum():
     assert np.isclose(first.factor[0] / second.factor[0], 2)
 
 
-def test_parts_of_the_same_numbers_count_as_one():
-    """FULLY_CONNECTED works through its units in blocks; the trace shows one factor for each unit."""
+def test_blocks_of_one_rescaling_count_as_one():
+    """A picture too large for one block of windows; one factor for each unit, one range for all the sums."""
     rng = np.random.default_rng(0)
-    units = 700
-    x = quantized(rng.integers(-128, 128, (3, 2000)).astype(np.int8), 0.1)
-    w = quantized(rng.integers(-127, 128, (units, 2000)).astype(np.int8), np.linspace(0.001, 0.01, units))
-    (step,) = one_op("FULLY_CONNECTED", [x, w, None], output=("int8", 1.0, 0)).trace()
+    x = quantized(rng.integers(-128, 128, (1, 400, 400, 1)).astype(np.int8), 0.1)
+    w = quantized(rng.integers(-127, 128, (3, 1, 2, 1)).astype(np.int8), [0.01, 0.02, 0.03])
+    bias = quantized(np.int32([5, 6, 7]), np.float32([0.001, 0.002, 0.003]))
+    options = {"output": ("int8", 1.0, 0), "padding": "VALID", "stride_w": 1, "stride_h": 1}
+    (step,) = one_op("CONV_2D", [x, w, bias], **options).trace()
     (rescaling,) = step.rescalings
-    sums = x.array.astype(int) @ w.array.astype(int).T
-    assert (rescaling.rule, rescaling.count, rescaling.multiplier) == ("rescale_real", 3 * units, None)
+    pixels, weights = x.array[0, :, :, 0].astype(int), w.array[:, 0, :, 0].astype(int)
+    sums = pixels[:, :-1, None] * weights[:, 0] + pixels[:, 1:, None] * weights[:, 1] + bias.array
+    assert (rescaling.count, rescaling.multiplier.shape) == (sums.size, (3,))
     assert (rescaling.lowest, rescaling.highest) == (sums.min(), sums.max())
-    assert np.allclose(rescaling.factor, np.float32(0.1) * np.linspace(0.001, 0.01, units), rtol=1e-6)
+
+
+def test_a_rule_that_takes_a_real_factor():
+    x, w = quantized(np.int8([[10, -4]]), 0.1), quantized(np.int8([[3, 1], [2, 2]]), [0.1, 0.2])
+    (step,) = one_op("FULLY_CONNECTED", [x, w, None], output=("int8", 0.5, 0)).trace()
+    (rescaling,) = step.rescalings
+    assert (rescaling.rule, rescaling.multiplier, rescaling.shift) == ("rescale_real", None, None)
+    assert (rescaling.lowest, rescaling.highest, rescaling.count) == (12, 26, 2)
+    assert np.allclose(rescaling.factor, np.float32(0.1) * np.float32([0.1, 0.2]) / 0.5)
+    assert "factor 0.02..0.04" in repr(step)
 
 
 def test_a_trace_computes_what_invoke_computes():
@@ -95,12 +106,14 @@ def test_a_trace_computes_what_invoke_computes():
 
 
 def test_without_inputs_it_runs_on_those_that_are_set():
-    interpreter = Interpreter(model_content=models.chain(3))
+    interpreter = Interpreter(model_content=models.chain(5))
     interpreter.allocate_tensors()
     interpreter.set_tensor(0, X)
-    *_, last = interpreter.trace()
-    assert np.array_equal(last.outputs[0].array, -X)
-    assert np.array_equal(last.inputs[0].array, X)  # its memory has been used again, what it held is here
+    steps = list(interpreter.trace())
+    for n, step in enumerate(steps):  # the memory has been used again; what it held is here
+        assert np.array_equal(step.outputs[0].array, X if n % 2 else -X)
+        assert np.array_equal(step.inputs[0].array, -X if n % 2 else X)
+    assert len(steps) == 5
 
 
 def test_folded_late_and_shared_nodes():
