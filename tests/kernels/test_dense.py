@@ -28,7 +28,7 @@ def model(x, w, bias, y, *, constant=True, **options):
     if bias is not None:
         handles.append(m.constant(bias[1], type=bias[0], **bias[2]))
     result = m.tensor(y[1], y[0], **y[2])
-    m.op("FULLY_CONNECTED", handles, [result], version=14, **options)
+    m.op("FULLY_CONNECTED", handles, [result], **{"version": 14, **options})
     m.output(result)
     return m.content()
 
@@ -54,7 +54,7 @@ def float_case(seed, w_type="float32", biased=True):
             w = w.view(np.uint8)
     bias = values(rng, units)
     given = ("float32", bias, {}) if biased else None
-    options = {"fused_activation_function": ACTIVATIONS[rng.integers(4)]}
+    options = {"fused_activation_function": ACTIVATIONS[rng.integers(4)], "version": int(rng.integers(1, 15))}
     if rng.random() < 0.3:
         x = x.reshape(1, batch, depth)
         options["keep_num_dims"] = bool(rng.integers(2))
@@ -126,7 +126,7 @@ def integer_case(seed, x_type, w_type, bias_type, per_unit):
         stored = rng.integers(-size, size, units, endpoint=True).astype(bias_type)
         scales = np.float32(np.float64(x_scale) * w_scale)
         bias = (bias_type, stored, numbers(scales, np.zeros(count, np.int64)))
-    options = {"fused_activation_function": ACTIVATIONS[rng.integers(4)]}
+    options = {"fused_activation_function": ACTIVATIONS[rng.integers(4)], "version": int(rng.integers(1, 15))}
     if x_type == "int16":
         options["quantized_bias_type"] = (bias_type or str(rng.choice(["float32", "int32", "int64"]))).upper()
     zeros = np.full(count, w_zero, np.int64) if not per_unit else np.zeros(count, np.int64)

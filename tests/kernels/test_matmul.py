@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 
 from minitfl.build import Model
 from minitfl.kernels.matmul import BLOCK_NBYTES, parts, stacks, workspace
-from tests.cases import SEEDS, OursFailed, check, differential, ours
+from minitfl.kernels.matmul import TYPES as TAKEN
+from tests.cases import SEEDS, check, differential, ours
+from tests.kernels.one_op import sample
 from tests.kernels.test_dense import RANGES, numbers, values
+from tests.sweep import TYPES, sweep
 
 
 def model(x, w, y, *, constant=None, **options):
@@ -20,7 +23,7 @@ def model(x, w, y, *, constant=None, **options):
     else:
         handles.append(m.constant(constant, type=w[0], **w[2]))
     result = m.tensor((1,), y[0], **y[1])
-    m.op("BATCH_MATMUL", handles, [result], version=4, **options)
+    m.op("BATCH_MATMUL", handles, [result], **{"version": 4, **options})
     m.output(result)
     return m.content()
 
@@ -76,7 +79,14 @@ def test_float(seed):
     rng = np.random.default_rng(seed)
     x_shape, w_shape, adj_x, adj_y = drawn(rng, least=0)
     x, w = values(rng, x_shape), values(rng, w_shape)
-    content = model(("float32", x_shape, {}), ("float32", w_shape, {}), ("float32", {}), adj_x=adj_x, adj_y=adj_y)
+    content = model(
+        ("float32", x_shape, {}),
+        ("float32", w_shape, {}),
+        ("float32", {}),
+        adj_x=adj_x,
+        adj_y=adj_y,
+        version=1 + seed % 4,
+    )
     total = np.abs(oriented(x, adj_x)).astype(np.float64) @ np.abs(oriented(w, adj_y))
     check(content, [x, w], bound=2 * (oriented(x, adj_x).shape[-1] + 4) * 2.0**-24 * total)
 
@@ -104,6 +114,7 @@ def test_hybrid(per_unit, seed):
         adj_x=adj_x,
         adj_y=adj_y,
         asymmetric_quantize_inputs=asymmetric,
+        version=int(rng.integers(1, 5)),
     )
     depth = oriented(x, adj_x).shape[-1]
     total = np.abs(oriented(x, adj_x)).astype(np.float64) @ np.abs(oriented(w, adj_y).astype(np.float64))
@@ -142,6 +153,7 @@ def test_integers(x_type, w_type, y_type, seed):
         (y_type, numbers(y_scale, y_zero) if y_type != "int32" else {}),
         adj_x=adj_x,
         adj_y=adj_y,
+        version=1 + seed % 4,
     )
     check(content, [x, w])
 
@@ -184,13 +196,23 @@ def test_refused(case):
     assert check(model(x, w, y), inputs, must_run=False) == "error at allocate"
 
 
-def test_results_of_another_type_are_refused():
-    """The official kernel writes int8 numbers into the float32 tensor."""
-    with pytest.raises(OursFailed, match="int8 times int8 to float32"):
-        ours(
-            model(I8, ("int8", (3, 4), numbers(0.5)), ("float32", {})),
-            [np.zeros((2, 3), np.int8), np.zeros((3, 4), np.int8)],
-        )
+def typed(x_type, w_type, y_type):
+    """(content, arrays) of any types, with scales for integers."""
+    x, w = sample(x_type, (2, 3)), sample(w_type, (3, 4))
+    quantized = [numbers(0.5) if type in RANGES else {} for type in (x_type, w_type, y_type)]
+    constant = w if w_type == "int2" else None
+    content = model(
+        (x_type, x.shape, quantized[0]), (w_type, w.shape, quantized[1]), (y_type, quantized[2]), constant=constant
+    )
+    return content, [x, w] if constant is None else [x]
+
+
+def test_types(official):
+    """The official kernels write their numbers into an output of any type; here it has to be the one they are of."""
+    results = ("float32", "int8", "int16", "int32", "int64", "uint8")
+    pairs = {(x, w) for x, w, _ in TAKEN}
+    known = {(*pair, y): "another type's numbers" for pair in pairs for y in results if (*pair, y) not in TAKEN}
+    assert sweep(typed, (TYPES, (*TYPES, "int2"), results), known) == TAKEN
 
 
 # ---- blocks
