@@ -9,6 +9,7 @@ outside the image counts as real 0. Pairs are (height, width).
     x, y       w            bias           kernel         w is scaled
     float32    float32      float32        conv_float     -
     float32    int8 int4    float32        conv_hybrid    per tensor, or per unit
+    float32    uint8        float32        conv_hybrid    per tensor; its bytes count as int8
     uint8      uint8        int32          conv_int       per tensor
     int8       int8 int4    int32          conv_int       per tensor or per unit
     int16      int8 int4    int32 int64    conv_int       per tensor or per unit
@@ -21,11 +22,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from minitfl.kernels.broadcast import refused
 from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
 from minitfl.kernels.hybrid import quantize_into, row_scales
 from minitfl.kernels.sums import (
     MAGNITUDE,
     bias_of,
+    check_filter,
     check_types,
     contents,
     finish,
@@ -33,9 +36,17 @@ from minitfl.kernels.sums import (
     numbers,
     packed,
     workspace,
+    wrong_filter,
 )
 from minitfl.kernels.windows import fitted, placement, windows
 from minitfl.op import Call, Kernel, Site, op
+
+FILTERS = {
+    "float32": ("float32", "int8", "uint8", "int4"),
+    "uint8": ("uint8",),
+    "int8": ("int8", "int4"),
+    "int16": ("int8", "int4"),
+}
 
 
 @Kernel
@@ -71,7 +82,7 @@ def conv_hybrid(x, w, w_scale, parts, bias, asymmetric, stride, dilation, pad, l
     w, parts: as in conv_int; w_scale float32 (units,).
     """
     if parts is None:
-        w, parts = exact_weights(w, 0, 255)
+        w, parts = exact_weights(w.view(np.int8), 0, MAGNITUDE["int8"])
     scale, inverse, zero = row_scales(x.reshape(x.shape[0], math.prod(x.shape[1:])), asymmetric)
 
     def load(out, part, image):
@@ -166,7 +177,9 @@ def conv_2d(site: Site) -> Call:
     site.expect(min(w.known_shape) > 0, f"a filter of shape {w.shape}")
     site.expect(channels % depth == 0, f"{channels} channels for a filter of depth {depth}")
     site.expect(units % (channels // depth) == 0, f"{units} units in {channels // depth} groups")
-    check_types(site, x, w, y)
+    check_types(site, x, y, FILTERS)
+    if x.type != "int8":
+        check_filter(site, x, w, FILTERS)
     site.expect(len(site.inputs) == 3 and site.input(2), "no bias, which this op can't do without")
     where, (out_height, out_width) = placement(site, (height, width), (filter_height, filter_width))
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
@@ -187,12 +200,14 @@ def conv_2d(site: Site) -> Call:
         if several or channels != depth:
             site.expect(scales.size == units, f"{scales.size} filter scales for {units} units")
         scales = np.broadcast_to(scales if several else scales[:1], units).astype(np.float32)
-        floats, parts = _prepared(site, w, 0, "int8")
+        floats, parts = _prepared(site, w, 0, "float32")
         args = (x, floats, scales, parts, bias, several or channels != depth, *where, low, high, y)
         return Call(conv_hybrid, args, (y,), workspace=needed)
     site.expect(x.type == "uint8" or not w.zeros.any(), f"a filter with zero point {w.zeros}")
     bias, rule = integer_bias(site, 2, units, x.type)
     n = numbers(site, x, w, bias, y, units, activation, rule)
+    if w.type not in FILTERS[x.type]:
+        return refused(y, wrong_filter(x, w))
     w_zero = w.zero if w.type == "uint8" else 0
     floats, parts = _prepared(site, w, w_zero, x.type)
     tail = (n.multiplier, n.shift, y.zero, n.low, n.high, rule, *where, y_seen)
@@ -201,6 +216,11 @@ def conv_2d(site: Site) -> Call:
 
 def _prepared(site, w, w_zero, x_type):
     """(w, parts): a constant filter as the kernels want it; others as they are, with None."""
-    most = MAGNITUDE[x_type]
-    ready = packed(site, w, ("exact", w_zero, most), lambda stored: exact_weights(stored, w_zero, most))
+    hybrid = x_type == "float32"  # then the bytes of uint8 count as int8
+    most = MAGNITUDE["int8" if hybrid else x_type]
+
+    def make(stored):
+        return exact_weights(stored.view(np.int8) if hybrid else stored, w_zero, most)
+
+    ready = packed(site, w, ("exact", w_zero, x_type), make)
     return (w, None) if ready is None else ready

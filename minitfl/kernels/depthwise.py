@@ -21,12 +21,30 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from minitfl.kernels.broadcast import refused
 from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
 from minitfl.kernels.hybrid import quantize_into, row_scales
-from minitfl.kernels.sums import MAGNITUDE, bias_of, check_types, contents, finish, numbers, packed, workspace
+from minitfl.kernels.sums import (
+    MAGNITUDE,
+    bias_of,
+    check_filter,
+    check_types,
+    contents,
+    finish,
+    numbers,
+    packed,
+    workspace,
+    wrong_filter,
+)
 from minitfl.kernels.windows import fitted, placement, windows
 from minitfl.op import Call, Kernel, Site, op
 
+FILTERS = {
+    "float32": ("float32", "int8", "int4"),  # int4 is refused when it is met
+    "uint8": ("uint8",),
+    "int8": ("int8", "int4"),
+    "int16": ("int8", "int4"),
+}
 LARGEST = 32767  # stride and dilation
 
 
@@ -126,17 +144,18 @@ def depthwise_conv_2d(site: Site) -> Call:
     site.expect(min(height, width, channels) > 0, f"an input of shape {x.shape}")
     site.expect(min(w.known_shape) > 0 and first == 1, f"a filter of shape {w.shape}")
     site.expect(units % channels == 0, f"{units} output channels for {channels} input channels")
-    check_types(site, x, w, y)
+    check_types(site, x, y, FILTERS)
+    check_filter(site, x, w, FILTERS)
     site.expect(len(site.inputs) == 2 or site.input(2), "no bias")
     where, (out_height, out_width) = placement(site, (height, width), (filter_height, filter_width), LARGEST)
     y = y.reshaped(batch, out_height, out_width, units)
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
     needed = workspace(x, y, w, computed=w if contents(site, w) is None else None)
     if x.type == "float32":
-        if w.type == "int4":
-            site.unsupported("an int4 filter with a float32 input")
         low, high = float_activation_range(activation)
         bias = bias_of(site, 2, units, ("float32",), 1)
+        if w.type == "int4":
+            return refused(y, wrong_filter(x, w))
         if w.type == "float32":
             return Call(depthwise_float, (x, w, bias, *where, low, high, y), (y,), workspace=needed)
         scales = w.scales

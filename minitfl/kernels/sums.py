@@ -16,12 +16,6 @@ from minitfl.graph import Tensor
 from minitfl.kernels.fixedpoint import activation_range, quantize_multipliers
 from minitfl.op import NotYet, Site
 
-FILTERS = {
-    "float32": ("float32", "int8", "int4"),
-    "uint8": ("uint8",),
-    "int8": ("int8", "int4"),
-    "int16": ("int8", "int4"),
-}
 MAGNITUDE = {"uint8": 255, "int8": 255, "int16": 32768}  # the most that |x - x_zero| can be
 
 
@@ -65,16 +59,26 @@ def bias_of(site: Site, i: int, channels: int, types: tuple[str, ...], rank: int
     return bias.reshaped(channels)
 
 
-def check_types(site: Site, x: Tensor, w: Tensor, y: Tensor) -> None:
-    """Checks that the types go together, and that zero points are 0 where the arithmetic leaves them out."""
-    if x.type not in FILTERS:
+def check_types(site: Site, x: Tensor, y: Tensor, filters: dict[str, tuple[str, ...]]) -> None:
+    """Checks the types of input and output, and that zero points are 0 where the arithmetic leaves them out.
+
+    filters: for each type of input, the types of filter that go with it.
+    """
+    if x.type not in filters:
         site.unsupported(f"an input of type {x.type}")
-    if w.type not in FILTERS[x.type]:
-        site.unsupported(f"a filter of type {w.type} with an input of type {x.type}")
     site.expect(y.type == x.type, f"an output of type {y.type} with an input of type {x.type}")
     if x.type == "int16":
         for t in (x, y):
             site.expect(t.quantization is None or not t.zeros.any(), f"int16 tensor {t.index} has zero point {t.zeros}")
+
+
+def check_filter(site: Site, x: Tensor, w: Tensor, filters: dict[str, tuple[str, ...]]) -> None:
+    if w.type not in filters[x.type]:
+        site.unsupported(wrong_filter(x, w))
+
+
+def wrong_filter(x: Tensor, w: Tensor) -> str:
+    return f"a filter of type {w.type} with an input of type {x.type}"
 
 
 def integer_bias(site: Site, i: int, channels: int, x_type: str):

@@ -26,6 +26,7 @@ from minitfl.kernels.hybrid import quantize_into, row_scales
 from minitfl.kernels.sums import (
     MAGNITUDE,
     bias_of,
+    check_filter,
     check_types,
     contents,
     finish,
@@ -37,6 +38,7 @@ from minitfl.kernels.sums import (
 from minitfl.kernels.windows import BLOCK, meeting, window
 from minitfl.op import Call, Kernel, Site, op
 
+FILTERS = {"float32": ("float32", "int8"), "uint8": ("uint8",), "int8": ("int8",), "int16": ("int8",)}
 MOST_STRIDE = 32767
 
 
@@ -136,9 +138,8 @@ def transpose_conv(site: Site) -> Call:
     site.expect(min(height, width, depth) > 0, f"an input of shape {x.shape}")
     site.expect(min(units, *taps) > 0, f"a filter of shape {w.shape}")
     site.expect(w_depth == depth, f"a filter of depth {w_depth} for an input of depth {depth}")
-    if w.type == "int4":
-        site.unsupported("a filter of type int4")
-    check_types(site, x, w, y)
+    check_types(site, x, y, FILTERS)
+    check_filter(site, x, w, FILTERS)
     site.expect(shape.size == 4, f"an output shape of {shape.size} values")
     wanted = tuple(int(n) for n in site.value(shape))
     site.expect(min(wanted) >= 0 and min(wanted[1:3]) > 0, f"an output shape of {wanted}")

@@ -64,20 +64,20 @@ FAULTS = [
         "kernels/depthwise.py",
         'np.subtract(part, x_zero, out=out, dtype=out.dtype, casting="unsafe")',
         'np.copyto(out, part, casting="unsafe")',
-        "kernels/test_depthwise.py::test_differential[-int8]",
+        "kernels/test_depthwise.py::test_differential[--int8]",
     ),
     Fault(
         "border is added where it is to be cut",
         "kernels/transpose_conv.py",
         "k - pad[0] - top",
         "k + pad[0] - top",
-        "kernels/test_transpose_conv.py::test_differential[-float32]",
+        "kernels/test_transpose_conv.py::test_differential[--float32]",
     ),
     Fault(
         "the stride along the height is taken for both",
         "kernels/transpose_conv.py",
         "meeting(width, stride[1], ",
         "meeting(width, stride[0], ",
-        "kernels/test_transpose_conv.py::test_differential[-float32]",
+        "kernels/test_transpose_conv.py::test_differential[--float32]",
     ),
 ]

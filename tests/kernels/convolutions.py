@@ -1,14 +1,17 @@
-"""What the tests of the three convolutions share: drawn one-op models, and the mathematics in float64."""
+"""What the tests of the three convolutions share: one-op models, drawn and by hand, and the mathematics in float64."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minitfl.build import Model
 from minitfl.kernels.windows import window
-from tests.cases import RANGES
+from tests.cases import RANGES, check, differential
+from tests.kernels.one_op import sample
 
+VERSIONS = {"CONV_2D": 8, "DEPTHWISE_CONV_2D": 6, "TRANSPOSE_CONV": 5}  # the latest that the reference resolver has
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -155,7 +158,10 @@ def draw_case(
     arrays = [values(rng, x_type, x_shape)]
     handles = [m.input(x_shape, x_type, **x_numbers)]
     # -128 is a fault of its own, see test_conv.test_hybrid_takes_minus_128
+    hybrid = x_type == "float32" != w_type
     w = values(rng, w_type, w_shape, low=-127 if w_type == "int8" else None)
+    if hybrid and w_type == "uint8":
+        w = np.where(w == 0x80, 0, w)  # -128, as its bytes count
     if dynamic and w_type != "int4":
         arrays.append(w)
         handles.append(m.input(w_shape, w_type, **w_numbers))
@@ -176,12 +182,12 @@ def draw_case(
     if said:
         options |= {"quantized_bias_type": said}
     y = m.tensor((), x_type, **y_numbers)
-    m.op(op, handles, [y], version=1, **options)
+    m.op(op, handles, [y], version=int(rng.integers(1, VERSIONS[op] + 1)), **options)
     m.output(y)
     real = arrays[0].astype(np.float64) - x_zero
     scales = np.float32(w_numbers["scale"]) if w_numbers and x_type == "float32" else np.ones(1, np.float32)
     pad = (axes[0][1], axes[1][1])
-    weights = w.astype(np.float64) - w_zero
+    weights = (w.view(np.int8) if hybrid and w_type == "uint8" else w).astype(np.float64) - w_zero
     return Case(m.content(), arrays, real, weights, added, (sh, sw), (dh, dw), pad, y_shape, scales)
 
 
@@ -195,7 +201,7 @@ def numbers(rng, x_type, w_type, units, per_channel, axis):
         low, high = RANGES[type]
         return 0 if type == "int16" else int(rng.choice([low, high, rng.integers(low, high)]))
 
-    w_zero = zero("uint8") if w_type == "uint8" else 0
+    w_zero = zero("uint8") if w_type == x_type == "uint8" else 0
     one = scale()
     scales = np.float32(one * 2.0 ** rng.uniform(-4, 4, units)) if per_channel else np.float32([one])
     w_numbers = {"scale": scales.tolist(), "zero_point": [w_zero] * len(scales)}
@@ -219,3 +225,100 @@ def numbers(rng, x_type, w_type, units, per_channel, axis):
         x_zero,
         w_zero,
     )
+
+
+# ---- models by hand
+
+
+def one(
+    op, x, w, bias=None, shape=None, *, y=("float32", {}), x_numbers=None, w_numbers=None, bias_numbers=None, **options
+):
+    """(content, arrays) of one op; arrays give the types. shape: of a TRANSPOSE_CONV's output, a list for an input."""
+    m = Model()
+    arrays = [x]
+    handles = [m.input(x.shape, x.dtype.name, **(x_numbers or {})), m.constant(w, **(w_numbers or {}))]
+    if bias is not None:
+        handles.append(m.constant(bias, **(bias_numbers or {})))
+    if op == "TRANSPOSE_CONV":
+        late = isinstance(shape, list)
+        size = m.input((len(shape),), "int32") if late else m.constant(np.asarray(shape, np.int32))
+        arrays += [np.int32(shape)] if late else []
+        handles = [size, handles[1], handles[0], *handles[2:]]
+    out = m.tensor((), y[0], **y[1])
+    m.op(op, handles, [out], **{"padding": "VALID", "stride_h": 1, "stride_w": 1, **options})
+    m.output(out)
+    return m.content(), arrays
+
+
+def plain(op, change=None, *, x="int8", w="int8", bias="int32", y="int8"):
+    """(content, arrays) of a sound case after `change` has been at the arguments of `one`."""
+
+    def numbers(type, scale=0.5):
+        return {"scale": scale, "zero_point": 0} if type in RANGES else {}
+
+    parts = {
+        "x": np.zeros((1, 3, 3, 2), x),
+        "w": np.zeros((1, 2, 2, 4) if op == "DEPTHWISE_CONV_2D" else (4, 2, 2, 2), w),
+        "bias": np.zeros(4, bias),
+        "shape": (1, 4, 4, 4),
+        "x_numbers": numbers(x),
+        "w_numbers": numbers(w),
+        "bias_numbers": numbers(bias, 0.25),
+        "y": (y, numbers(y)),
+    }
+    return one(op, **(parts | (change or {})))
+
+
+REFUSALS = {
+    "rank of x": {"x": np.zeros((3, 3, 2), np.int8)},
+    "rank of w": {"w": np.zeros((4, 2, 4), np.int8)},
+    "bias length": {"bias": np.zeros(5, np.int32)},
+    "bias type": {"bias": np.zeros(4, np.int64)},
+    "bias zero": {"bias_numbers": {"scale": 0.25, "zero_point": 3}},
+    "filter scales": {"w_numbers": {"scale": [0.5, 0.5], "zero_point": [0, 0], "axis": 1}},
+    "filter without scale": {"w_numbers": {}},
+    "input without scale": {"x_numbers": {}},
+    "type of y": {"y": ("int16", {"scale": 0.5, "zero_point": 0})},
+    "stride": {"stride_h": 0},
+}
+
+
+def typed(op, x, w, bias, y):
+    """(content, arrays) of any types, with scales for integers; bias may be None."""
+    m = Model()
+
+    def numbers(type, scale=0.5):
+        return {"scale": scale, "zero_point": 0} if type in RANGES else {}
+
+    data = sample(x, (1, 3, 3, 2))
+    filter = sample(w, (1, 2, 2, 2) if op == "DEPTHWISE_CONV_2D" else (2, 2, 2, 2))
+    handles = [m.input(data.shape, x, **numbers(x)), m.constant(filter, w, **numbers(w))]
+    if op == "TRANSPOSE_CONV":
+        handles = [m.constant(np.int32([1, 4, 4, 2])), *reversed(handles)]
+    if bias:
+        handles.append(m.constant(sample(bias, 2), bias, **numbers(bias, 0.25)))
+    out = m.tensor((), y, **numbers(y))
+    m.op(op, handles, [out], padding="VALID", stride_h=1, stride_w=1)
+    m.output(out)
+    return m.content(), [data]
+
+
+# ---- against the official runtime
+
+
+def hold(op, cases, depths=(0,), **kind):
+    """Draws that many cases of a kind, see draw_case, and holds ours against the official runtime."""
+
+    @differential(cases)
+    @given(st.data())
+    def run(data):
+        rng = drawn(data)
+        case = draw_case(rng, op, depth=int(rng.choice(depths)), **kind)
+        if op == "CONV_2D" and kind["x_type"] == "float32" != kind.get("w_type", "float32"):
+            if case.x.shape[3] != case.w.shape[3] and not kind.get("per_channel"):
+                # grouped and with one scale: refused on both sides
+                assert check(case.content, case.arrays, must_run=False) == "error at allocate"
+                return
+        check(case.content, case.arrays, bound=bound(op, case) if kind["x_type"] == "float32" else None)
+
+    run()

@@ -1,14 +1,15 @@
 """CONV_2D."""
 
+from functools import partial
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from minitfl.build import Model
 from minitfl.kernels import windows
-from tests.cases import OursFailed, check, differential, ours
-from tests.kernels.convolutions import bound, draw_case, drawn
+from tests.cases import check, ours
+from tests.kernels import convolutions
+from tests.kernels.convolutions import hold, typed
+from tests.sweep import TYPES, sweep
 
 OP = "CONV_2D"
 KINDS = {
@@ -22,21 +23,14 @@ KINDS = {
     "int16 with int4": {"x_type": "int16", "w_type": "int4"},
     "hybrid": {"x_type": "float32", "w_type": "int8"},
     "hybrid per unit": {"x_type": "float32", "w_type": "int8", "per_channel": True},
+    "int16 with int4 and int32 bias": {"x_type": "int16", "w_type": "int4", "bias_type": "int32", "said": "INT32"},
+    "hybrid uint8": {"x_type": "float32", "w_type": "uint8"},
     "hybrid int4": {"x_type": "float32", "w_type": "int4"},
     "hybrid int4 per unit": {"x_type": "float32", "w_type": "int4", "per_channel": True},
 }
 
 
-def one(x, w, bias, *, y=("float32", {}), x_numbers=None, w_numbers=None, bias_numbers=None, **options):
-    """(content, [x]) of one CONV_2D; arrays give the types."""
-    m = Model()
-    handles = [m.input(x.shape, x.dtype.name, **(x_numbers or {})), m.constant(w, **(w_numbers or {}))]
-    if bias is not None:
-        handles.append(m.constant(bias, **(bias_numbers or {})))
-    out = m.tensor((), y[0], **y[1])
-    m.op(OP, handles, [out], **{"padding": "VALID", "stride_h": 1, "stride_w": 1, **options})
-    m.output(out)
-    return m.content(), [x]
+one, plain = partial(convolutions.one, OP), partial(convolutions.plain, OP)
 
 
 # ---- worked by hand
@@ -97,35 +91,14 @@ def test_int8_rounds_twice():
 @pytest.mark.parametrize("block", (windows.BLOCK, 40), ids=("", "small blocks"))
 def test_differential(official, monkeypatch, kind, block):
     monkeypatch.setattr(windows, "BLOCK", block)
-
-    @differential(200 if block > 40 else 40)
-    @given(st.data())
-    def run(data):
-        kwargs = KINDS[kind]
-        case = draw_case(drawn(data), OP, **kwargs)
-        if kind in ("hybrid", "hybrid int4") and case.x.shape[3] != case.w.shape[3]:
-            # grouped and with one scale: refused on both sides
-            assert check(case.content, case.arrays, must_run=False) == "error at allocate"
-            return
-        check(case.content, case.arrays, bound=bound(OP, case) if kwargs["x_type"] == "float32" else None)
-
-    run()
+    grouped = 80 if kind.startswith("hybrid") else 0  # some of these are refused on both sides
+    hold(OP, 200 + grouped if block > 40 else 40, **KINDS[kind])
 
 
 @pytest.mark.parametrize("kind", ("float32", "uint8", "int8 per unit", "int16", "hybrid per unit"))
 def test_deep(official, kind):
     """Depths where float32 sums of products must be cut into parts, or are no longer exact."""
-
-    @differential(12)
-    @given(st.data())
-    def run(data):
-        rng = drawn(data)
-        case = draw_case(rng, OP, depth=int(rng.choice((300, 700, 2000))), **KINDS[kind])
-        if kind == "hybrid" and case.x.shape[3] != case.w.shape[3]:
-            return
-        check(case.content, case.arrays, bound=bound(OP, case) if KINDS[kind]["x_type"] == "float32" else None)
-
-    run()
+    hold(OP, 12, (300, 700, 2000), **KINDS[kind])
 
 
 def test_hybrid_takes_minus_128():
@@ -176,37 +149,11 @@ def test_nothing_to_do(official, shape, filter):
 # ---- refusals
 
 
-def refused(change, *, x="int8", w="int8", bias="int32", y="int8"):
-    """(content, arrays) of a sound CONV_2D after `change` has been at its parts."""
-    numbers = {} if x == "float32" else {"scale": 0.5, "zero_point": 0}
-    parts = {
-        "x": np.zeros((1, 3, 3, 2), x),
-        "w": np.zeros((4, 2, 2, 2), w),
-        "bias": np.zeros(4, bias),
-        "x_numbers": dict(numbers),
-        "w_numbers": {"scale": [0.5], "zero_point": [0]} if w != "float32" else {},
-        "bias_numbers": {"scale": 0.25, "zero_point": 0} if bias != "float32" else {},
-        "y": (y, dict(numbers)),
-    }
-    parts.update(change)
-    return one(**parts)
-
-
-REFUSALS = {
-    "rank of x": {"x": np.zeros((3, 3, 2), np.int8)},
-    "rank of w": {"w": np.zeros((4, 2, 4), np.int8)},
+REFUSALS = convolutions.REFUSALS | {
     "depth": {"w": np.zeros((4, 2, 2, 3), np.int8)},
     "groups": {"w": np.zeros((3, 2, 2, 1), np.int8), "bias": np.zeros(3, np.int32)},
-    "bias length": {"bias": np.zeros(5, np.int32)},
-    "bias type": {"bias": np.zeros(4, np.int64)},
-    "bias zero": {"bias_numbers": {"scale": 0.25, "zero_point": 3}},
     "no bias": {"bias": None},
     "filter zero": {"w_numbers": {"scale": [0.5], "zero_point": [1]}},
-    "filter scales": {"w_numbers": {"scale": [0.5, 0.5], "zero_point": [0, 0], "axis": 1}},
-    "filter without scale": {"w_numbers": {}},
-    "input without scale": {"x_numbers": {}},
-    "type of y": {"y": ("int16", {"scale": 0.5, "zero_point": 0})},
-    "stride": {"stride_h": 0},
     "dilation": {"dilation_w_factor": 0},
     "window too large": {"dilation_h_factor": 7},
 }
@@ -214,25 +161,33 @@ REFUSALS = {
 
 @pytest.mark.parametrize("what", REFUSALS)
 def test_refuses(official, what):
-    assert check(*refused(REFUSALS[what]), must_run=False) == "error at allocate"
+    assert check(*plain(REFUSALS[what]), must_run=False) == "error at allocate"
 
 
 def test_refuses_16_bits_with_a_zero_point(official):
     numbers = {"x_numbers": {"scale": 0.5, "zero_point": 2}}
     parts = {"x": "int16", "bias": "int64", "y": "int16"}
-    assert check(*refused(numbers, **parts), must_run=False) == "error at allocate"
-    assert check(*refused({"quantized_bias_type": "INT32"}, **parts), must_run=False) == "error at allocate"
+    assert check(*plain(numbers, **parts), must_run=False) == "error at allocate"
+    assert check(*plain({"quantized_bias_type": "INT32"}, **parts), must_run=False) == "error at allocate"
 
 
 def test_refuses_a_bias_scale_of_its_own(official):
     numbers = {"bias_numbers": {"scale": 0.5, "zero_point": 0}}
-    assert check(*refused(numbers, x="uint8", w="uint8", y="uint8"), must_run=False) == "error at allocate"
+    assert check(*plain(numbers, x="uint8", w="uint8", y="uint8"), must_run=False) == "error at allocate"
 
 
-@pytest.mark.parametrize("types", [("float32", "float16"), ("int8", "uint8"), ("int16", "int16"), ("float32", "uint8")])
-def test_refuses_types_that_do_not_go_together(types):
-    """The official kernels take some of these filters for what they are not."""
-    x, w = types
-    bias = {"float32": "float32", "int16": "int64"}.get(x, "int32")
-    with pytest.raises(OursFailed, match=f"a filter of type {w} with an input of type {x}"):
-        ours(*refused({}, x=x, w=w, bias=bias, y=x))
+TAKEN = {"float32": {"float32", "int8", "uint8", "int4"}, "uint8": {"uint8"}, "int8": {"int8", "int4"}}
+TAKEN |= {"int16": {"int8", "int4"}}
+
+
+@pytest.mark.parametrize("x,bias", [("float32", "float32"), ("uint8", "int32"), ("int8", "int32"), ("int16", "int64")])
+def test_types(official, x, bias):
+    """The official kernels take some filters for what they are not."""
+    known = dict.fromkeys(UNTRUE.get(x, ()), "read as another type")
+    assert sweep(lambda w, y: typed(OP, x, w, bias, y), ((*TYPES, "int2"), TYPES), known) == {(w, x) for w in TAKEN[x]}
+
+
+UNTRUE = {
+    x: [(w, x) for w in (*TYPES, "int2") if w not in TAKEN[x] and (x == "float32" or "int" in w)]
+    for x in ("float32", "uint8", "int16")
+}
