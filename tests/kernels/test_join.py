@@ -292,7 +292,7 @@ def test_types(official):
         return one_op("SPLIT_V", [x(type), one, np.int32(0)], [type] * 2, num_splits=2)
 
     def tiled(type, times):
-        return one_op("TILE", [x(type), Arg(np.ones(2, sample(times, ()).dtype), times)], [type])
+        return one_op("TILE", [x(type), Arg(np.ones(2, sample(times, ()).dtype), times, constant=True)], [type])
 
     def broadcast(type, shape):
         full = np.array([2, 2]).astype(sample(shape, ()).dtype)
