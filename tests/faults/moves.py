@@ -31,4 +31,18 @@ FAULTS = [
         "begins = np.maximum(start, 0).tolist()",
         "kernels/test_update.py::test_an_update_is_moved_inwards",
     ),
+    Fault(
+        "a window that does not fit is read past the end",
+        "kernels/positions.py",
+        "start = np.clip(starts[axes.index(axis)], 0, n - sizes[axis]) if axis in axes else 0",
+        "start = np.clip(starts[axes.index(axis)], 0, n - 1) if axis in axes else 0",
+        "kernels/test_positions.py::test_a_window_is_moved_inwards",
+    ),
+    Fault(
+        "STABLEHLO_SCATTER lets NaN win a maximum",
+        "kernels/positions.py",
+        "inside &= ~np.isnan(updates)",
+        "inside &= True",
+        "kernels/test_positions.py::test_scatter",
+    ),
 ]
