@@ -195,7 +195,7 @@ def conv_2d(site: Site) -> Call:
         bias = bias_of(site, 2, units, ("float32",))
         if w.type == "float32":
             return Call(conv_float, (x_seen, w, bias, *where, low, high, y_seen), (y,), workspace=needed)
-        scales = w.scales
+        scales = np.zeros(1, np.float32) if w.quantization is None else w.scales
         several = bool((scales != scales[0]).any())
         if several or channels != depth:
             site.expect(scales.size == units, f"{scales.size} filter scales for {units} units")

@@ -21,7 +21,7 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from minitfl.kernels.broadcast import refused
+from minitfl.kernels.broadcast import refused, wrong
 from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
 from minitfl.kernels.hybrid import quantize_into, row_scales
 from minitfl.kernels.sums import (
@@ -159,7 +159,11 @@ def depthwise_conv_2d(site: Site) -> Call:
         if w.type == "float32":
             return Call(depthwise_float, (x, w, bias, *where, low, high, y), (y,), workspace=needed)
         scales = w.scales
+        axis = w.quantization.axis  # type: ignore[union-attr]
+        site.expect(scales.size == w.known_shape[axis], f"{scales.size} filter scales along axis {axis} of {w.shape}")
         site.expect(scales.size in (1, units), f"{scales.size} filter scales for {units} channels")
+        if batch == 0:
+            return wrong(y, "no images to quantize")
         scales = np.broadcast_to(scales, units).astype(np.float32)
         floats, exact = _prepared(site, w, 0, "int8")
         return Call(depthwise_hybrid, (x, floats, scales, exact, bias, *where, low, high, y), (y,), workspace=needed)

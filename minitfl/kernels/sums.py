@@ -46,15 +46,15 @@ def packed(site: Site, tensor: Tensor, layout: tuple, make: Callable[[np.ndarray
         return None
 
 
-def bias_of(site: Site, i: int, channels: int, types: tuple[str, ...], rank: int | None = None):
-    """Input i, or zeros of the first type where it is absent."""
+def bias_of(site: Site, i: int, channels: int, types: tuple[str, ...], rank: int | None = None, any_zero: bool = False):
+    """Input i, or zeros of the first type where it is absent. any_zero: a zero point is passed over, not refused."""
     bias = site.optional(i)
     if bias is None:
         return np.zeros(channels, {"float32": np.float32, "int64": np.int64}.get(types[0], np.int32))
     site.expect(bias.type in types, f"a bias of {bias.type} where {' or '.join(types)} is expected")
     site.expect(bias.size == channels, f"a bias of {bias.size} values for {channels} channels")
     site.expect(rank is None or bias.rank == rank, f"a bias of rank {bias.rank}")
-    if bias.type != "float32" and bias.quantization is not None and bias.quantization.per_tensor:
+    if bias.type != "float32" and bias.quantization is not None and bias.quantization.per_tensor and not any_zero:
         site.expect(bias.zero == 0, f"a bias with zero point {bias.zero}")
     return bias.reshaped(channels)
 
@@ -81,13 +81,13 @@ def wrong_filter(x: Tensor, w: Tensor) -> str:
     return f"a filter of type {w.type} with an input of type {x.type}"
 
 
-def integer_bias(site: Site, i: int, channels: int, x_type: str):
+def integer_bias(site: Site, i: int, channels: int, x_type: str, any_zero: bool = False):
     """(bias, rule): input i of a convolution as bias_of gives it, and the rule that rescales its sums.
 
     int16 sums are meant to be 64 bits wide, and rescaled so, unless the options say that the bias is int32.
     """
     if x_type != "int16":
-        return bias_of(site, i, channels, ("int32",)), "twice"
+        return bias_of(site, i, channels, ("int32",), any_zero=any_zero), "twice"
     said = site.enum("quantized_bias_type", "TensorType").lower()
     if said == "float32":  # nothing
         return bias_of(site, i, channels, ("int64", "int32")), "wide"

@@ -21,6 +21,7 @@ import math
 import numpy as np
 
 from minitfl.errors import ModelError
+from minitfl.kernels.broadcast import wrong
 from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
 from minitfl.kernels.hybrid import quantize_into, row_scales
 from minitfl.kernels.sums import (
@@ -160,10 +161,12 @@ def transpose_conv(site: Site) -> Call:
             return Call(transpose_float, (x, w, bias, *where, low, high, y), (y,), workspace=needed)
         scales = w.scales
         site.expect(scales.size in (1, units), f"{scales.size} filter scales for {units} units")
+        if batch == 0:
+            return wrong(y, "no images to quantize")
         scales = np.broadcast_to(scales, units).astype(np.float32)
         floats, exact = _prepared(site, w, 0, "int8")
         return Call(transpose_hybrid, (x, floats, scales, exact, bias, *where, low, high, y), (y,), workspace=needed)
-    bias, rule = integer_bias(site, 3, units, x.type)
+    bias, rule = integer_bias(site, 3, units, x.type, any_zero=x.type == "uint8")
     n = numbers(site, x, w, bias, y, units, activation, rule)
     w_zero = w.zero if w.type == "uint8" else 0
     floats, exact = _prepared(site, w, w_zero, x.type)

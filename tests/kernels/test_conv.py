@@ -109,6 +109,14 @@ def test_hybrid_takes_minus_128():
     assert abs(y.item() - (x * -6.4).sum()) < 16 * 6.4 / 254
 
 
+def test_hybrid_without_a_scale(official):
+    """It counts as 0, so that the bias is all there is."""
+    x = np.ones((1, 3, 3, 2), np.float32)
+    content, arrays = one(x, np.ones((4, 2, 2, 2), np.int8), np.float32([1, 2, 3, 4]))
+    check(content, arrays)
+    assert ours(content, arrays)[0][0, 0, 0].tolist() == [1, 2, 3, 4]
+
+
 def test_many_parts(official):
     """A depth of extremes that needs float64: 9 * 2000 * 255 * 127 is beyond 8 * 2**24."""
     rng = np.random.default_rng(1)
@@ -191,3 +199,9 @@ UNTRUE = {
     x: [(w, x) for w in (*TYPES, "int2") if w not in TAKEN[x] and (x == "float32" or "int" in w)]
     for x in ("float32", "uint8", "int16")
 }
+
+
+def test_another_shape_in_a_later_run(official):
+    content, _ = plain(x="float32", w="float32", bias="float32", y="float32")
+    turns = [[np.ones((n, size, 4, 2), np.float32)] for n, size in ((1, 3), (2, 5), (1, 3))]
+    check(content, turns, sequence=True)

@@ -316,6 +316,17 @@ def test_uint8_to_int16(seed):
     check(content, [rng.integers(0, 256, (batch, depth)).astype(np.uint8)])
 
 
+@pytest.mark.parametrize("constant", (True, False))
+def test_another_shape_in_a_later_run(constant):
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-9, 9, (3, 4)).astype(np.int8)
+    q = numbers(0.5)
+    content = model(("int8", (2, 4), q), ("int8", weights, q), None, ("int8", (2, 3), q), constant=constant)
+    rest = [] if constant else [weights]
+    turns = [[rng.integers(-9, 9, shape).astype(np.int8), *rest] for shape in ((2, 4), (5, 4), (2, 3, 4), (2, 4))]
+    check(content, turns, sequence=True)
+
+
 # ---- weights in blocks, shuffled, sparse
 
 

@@ -175,3 +175,24 @@ def test_types(official, x, biased):
     bias = {"float32": "float32", "int16": "int64"}.get(x, "int32") if biased else None
     known = {(w, x): "wrong officially" for w in UNTRUE.get(x, ())}
     assert sweep(lambda w, y: typed(OP, x, w, bias, y), ((*TYPES, "int2"), TYPES), known) == {(w, x) for w in TAKEN[x]}
+
+
+FLOATS = {"x": "float32", "bias": "float32", "y": "float32"}
+
+
+def test_hybrid_scales_must_be_those_of_their_axis(official):
+    change = {"w_numbers": {"scale": [0.5], "zero_point": [0], "axis": 3}}
+    assert check(*plain(change, **FLOATS), must_run=False) == "error at allocate"
+
+
+def test_hybrid_without_images(official):
+    change = {"x": np.zeros((0, 3, 3, 2), np.float32)}
+    change["w_numbers"] = {"scale": [0.5] * 4, "zero_point": [0] * 4, "axis": 3}
+    assert check(*plain(change, **FLOATS), must_run=False) == "error at invoke"
+    check(*plain({"x": change["x"]}, w="float32", **FLOATS))
+
+
+def test_another_shape_in_a_later_run(official):
+    content, _ = plain()
+    turns = [[np.ones((n, size, 4, 2), np.int8)] for n, size in ((1, 3), (2, 5), (1, 3))]
+    check(content, turns, sequence=True)

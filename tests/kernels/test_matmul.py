@@ -158,6 +158,19 @@ def test_integers(x_type, w_type, y_type, seed):
     check(content, [x, w])
 
 
+@pytest.mark.parametrize("w_type", ("float32", "int8"))
+def test_another_shape_in_a_later_run(w_type):
+    w = np.arange(12).reshape(3, 4).astype(w_type)
+    content = model(
+        ("float32", (2, 3), {}),
+        (w_type, w.shape, {} if w_type == "float32" else numbers(0.5)),
+        ("float32", {}),
+        constant=w,
+    )
+    turns = [[np.arange(np.prod(s), dtype=np.float32).reshape(s)] for s in ((2, 3), (5, 3), (2, 1, 3), (2, 3))]
+    check(content, turns, sequence=True, ulps=1)
+
+
 # ---- where the official runtime is wrong: against the mathematics
 
 

@@ -69,6 +69,41 @@ def test_the_output_has_the_type_of_the_input(official):
     compare(ours(content, UNUSED), official.run(content, UNUSED))
 
 
+# ---- as weights of other ops
+
+
+@pytest.mark.parametrize("type", ("float32", "int8"))
+@pytest.mark.parametrize("op", ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "BATCH_MATMUL"))
+def test_a_sparse_filter_is_one_like_any_other(op, type):
+    """The official kernels read the values that are stored as if they were dense."""
+
+    @differential(20)
+    @given(st.data())
+    def run(data):
+        rng = drawn(data)
+        shape = (4, 4) if op == "BATCH_MATMUL" else (1 if op[0] == "D" else 4, 2, 2, 4)
+        dense, format = draw_sparse(rng, type, shape), draw_format(rng, shape)
+        x = rng.integers(-99, 99, (3, 4) if op == "BATCH_MATMUL" else (1, 3, 3, 4)).astype(type)
+        numbers = {"scale": 0.5, "zero_point": 0} if type == "int8" else {}
+        results = []
+        for sparse in (True, False):
+            m = Model()
+            w = constant(m, dense, *format, **numbers) if sparse else m.constant(dense, **numbers)
+            handles = [m.input(x.shape, type, **numbers), w]
+            if op == "TRANSPOSE_CONV":
+                handles = [m.constant(np.int32([1, 4, 4, 4])), w, handles[0]]
+            elif op != "BATCH_MATMUL":
+                handles.append(m.constant(np.arange(4).astype("int32" if type == "int8" else type), **numbers))
+            y = m.tensor((), type, **numbers)
+            options = {} if op == "BATCH_MATMUL" else {"padding": "VALID", "stride_h": 1, "stride_w": 1}
+            m.op(op, handles, [y], **options)
+            m.output(y)
+            results.append(ours(m.content(), [x])[0])
+        np.testing.assert_array_equal(*results)
+
+    run()
+
+
 # ---- refusals
 
 

@@ -129,3 +129,21 @@ def test_int16_with_an_int32_bias_that_no_option_announces():
     quantized = {"x_numbers": numbers, "w_numbers": numbers, "bias_numbers": {"scale": 0.25, "zero_point": 0}}
     (y,) = ours(*one(**parts, **quantized, y=("int16", numbers)))
     assert y.item() == (100 * 3 + 4) / 2
+
+
+def test_hybrid_without_images(official):
+    floats = {"x": "float32", "bias": "float32", "y": "float32"}
+    change = {"x": np.zeros((0, 3, 3, 2), np.float32), "shape": (0, 4, 4, 4)}
+    assert check(*plain(change, **floats), must_run=False) == "error at invoke"
+    check(*plain(change, w="float32", **floats))
+
+
+def test_the_zero_point_of_a_uint8_bias_is_passed_over(official):
+    change = {"x": np.full((1, 3, 3, 2), 9, np.uint8), "bias_numbers": {"scale": 0.25, "zero_point": 3}}
+    check(*plain(change, x="uint8", w="uint8", y="uint8"))
+
+
+def test_another_shape_in_a_later_run(official):
+    content, _ = plain({"shape": [1, 4, 4, 4]})
+    turns = [[np.ones((n, 3, 3, 2), np.int8), np.int32([n, 4, 4, 4])] for n in (1, 3, 2)]
+    check(content, turns, sequence=True)
