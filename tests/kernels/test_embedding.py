@@ -12,6 +12,7 @@ from tests.sweep import TYPES, sweep
 
 PLAIN = ("float32", "float16", "bfloat16", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
 PLAIN += ("uint64", "bool", "complex64", "complex128")
+ODD = ("int4", "int2", "uint4", "float8_e4m3fn", "float8_e5m2")  # no input can be given as these
 STORED = ("int8", "uint8", "int4", "int2")
 REAL = ("float32", "float16")
 
@@ -108,18 +109,23 @@ def test_keys():
 def some_rows(rng, type):
     """(shape of a table, indices); rows of 4- and 2-bit numbers are whole bytes."""
     shape = [int(n) for n in rng.integers(1, 6, rng.integers(2, 5))]
-    shape[-1] *= {"int4": 2, "int2": 4}.get(type, 1)
+    shape[-1] *= {"int4": 2, "uint4": 2, "int2": 4}.get(type, 1)
     return tuple(shape), rng.integers(0, shape[0], 0 if rng.random() < 0.05 else rng.integers(1, 7)).astype(np.int32)
 
 
-@pytest.mark.parametrize("type", [*PLAIN, "int4"])
+def contents(draw, type, shape, rng):
+    stored = "uint8" if type.startswith("float8") else type
+    return Arg(array(draw, stored, shape), type, constant=type in ODD or bool(rng.random() < 0.5))
+
+
+@pytest.mark.parametrize("type", [*PLAIN, *ODD])
 def test_embedding_lookup(official, type):
     @differential()
     @given(st.data())
     def run(data):
         rng = np.random.default_rng(data.draw(SEEDS))
         shape, indices = some_rows(rng, type)
-        x = Arg(array(data.draw, type, shape), type, constant=type == "int4" or bool(rng.random() < 0.5))
+        x = contents(data.draw, type, shape, rng)
         check(*lookup(Arg(indices, constant=bool(rng.random() < 0.3 and indices.size)), x, type, version=3))
 
     run()
@@ -192,7 +198,7 @@ def test_no_ids(official):
     check(*sparse([], np.zeros((0, 2)), [3, 2], [], np.ones((4, 2)), "MEAN"))
 
 
-@pytest.mark.parametrize("type", [*PLAIN, "int4", "string"])
+@pytest.mark.parametrize("type", [*PLAIN, *ODD, "string"])
 def test_hashtable_lookup(official, type):
     """Keys in order, with gaps; in some cases twice the same, or in no order, or far apart."""
 
@@ -207,7 +213,7 @@ def test_hashtable_lookup(official, type):
         keys = rng.integers(-9, 9, count) if kind < 0.9 else rng.choice([-(2**31), -1, 0, 2**31 - 1], count)
         keys = np.unique(keys) if kind < 0.6 else np.sort(keys) if kind < 0.8 else keys
         shape = (len(keys), *shape[1:])
-        x = Arg(array(data.draw, type, shape), type, constant=type == "int4" or bool(rng.random() < 0.5))
+        x = contents(data.draw, type, shape, rng)
         near, listed = rng.integers(-10, 10, 7), rng.choice(keys, 7)
         wanted = np.where(rng.random(7) < 0.5, near, listed)[: rng.integers(1, 8)]
         check(*table(wanted, keys, x))

@@ -10,7 +10,7 @@ from tests.cases import SEEDS, array, check, differential, ours
 from tests.kernels.one_op import Arg, blank, one_op
 from tests.sweep import TYPES, sweep
 
-HASHED = (*TYPES, "int2")
+HASHED = (*TYPES, "int2", "uint4")
 
 
 def projection(seeds, x, w=None, type="DENSE", output="int32"):
@@ -66,7 +66,7 @@ def test_projection(official, type, weighted):
     def run(data):
         rng = np.random.default_rng(data.draw(SEEDS))
         shape = (int(rng.integers(1, 6)), *(int(n) for n in rng.integers(rng.random() < 0.9, 7, rng.integers(3))))
-        x = Arg(array(data.draw, type, shape), type, constant=type in ("int4", "int2"))
+        x = Arg(array(data.draw, type, shape), type, constant=type in ("int4", "int2", "uint4"))
         hashes, bits = int(rng.integers(1, 4)), int(rng.integers(rng.random() < 0.9, 33))
         seeds = Arg(rng.normal(size=(hashes, bits)).astype(np.float32), constant=bool(rng.random() < 0.5 and bits))
         w = rng.normal(size=shape[0]) if weighted else None
