@@ -310,10 +310,18 @@ class Callee:
         self._runtime = runtime
         self.index = index
         self._frames: dict[tuple[Shape, ...], Frame] = {}
+        self._latest: Frame | None = None
 
-    def __call__(self, *arrays: np.ndarray, memory: np.ndarray | None = None) -> list[np.ndarray]:
-        """The subgraph's outputs for these inputs, valid until the next call. memory: the block to work in."""
+    def __call__(self, *arrays: np.ndarray, memory: np.ndarray | None = None, fresh: bool = True) -> list[np.ndarray]:
+        """The subgraph's outputs for these inputs, valid until the next call.
+
+        memory: the block to work in. fresh: its nodes start without memories, as they do for other shapes than in the
+        call before (see op.Memory).
+        """
         frame = self._frame(tuple(a.shape for a in arrays), memory)
+        if fresh or frame is not self._latest:
+            self._runtime.state.forget(self.index)
+        self._latest = frame
         for i, array in zip(frame.plan.subgraph.inputs, arrays, strict=True):
             frame.arrays[i][...] = array  # type: ignore[index]
         self._runtime.enter()

@@ -77,7 +77,8 @@ STATE = State()
 class Memory:
     """Among the args of a call: stands for a dict of plain data that its node keeps from run to run.
 
-    It starts empty with each new allocation of its subgraph, and when a shape that depends on data changes before it.
+    It starts empty with each new allocation of its subgraph, when a shape that depends on data changes before it, and
+    when another node calls its subgraph; the turns of a loop count as one call as long as their shapes stay.
     """
 
 

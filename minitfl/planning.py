@@ -43,7 +43,7 @@ class PlannedSubgraph:
         subgraph = self._planner.graph.subgraphs[self.index]
         return self._planner.plan(self.index, dict(zip(subgraph.inputs, shapes, strict=True)), self._stack)
 
-    def call(self, *arrays: np.ndarray) -> list[np.ndarray]:
+    def call(self, *arrays: np.ndarray, fresh: bool = True) -> list[np.ndarray]:
         """Runs it; possible only at the node's turn."""
         raise NotYet
 

@@ -32,9 +32,11 @@ def while_loop(condition, body, condition_memory, body_memory, *arrays):
     values = arrays[half:]
     for y, x in zip(values, arrays[:half], strict=True):
         y[...] = x
-    while condition(*values, memory=condition_memory)[0].reshape(-1)[0]:
-        for y, value in zip(values, body(*values, memory=body_memory), strict=True):
+    fresh = True
+    while condition(*values, memory=condition_memory, fresh=fresh)[0].reshape(-1)[0]:
+        for y, value in zip(values, body(*values, memory=body_memory, fresh=fresh), strict=True):
             y[...] = value
+        fresh = False
 
 
 @Kernel
@@ -100,8 +102,10 @@ def while_(site):
         memory = tuple(Scratch((plan.arena_nbytes,), "uint8") for plan in plans)
         return Call(while_loop, (condition, body, *memory, *inputs, *outputs), outputs)
     values = [site.value(t).copy() for t in inputs]
-    while _verdict(site, condition, values):
-        values = [value.copy() for value in body.call(*values)]
+    fresh = True
+    while _verdict(site, condition, values, fresh):
+        values = [value.copy() for value in body.call(*values, fresh=fresh)]
+        fresh = False
     return _results(site, values)
 
 
@@ -140,8 +144,8 @@ def _call_branch(site, index, indices, first):
     return _results(site, branches[chosen(now, len(branches))].call(*(site.value(t) for t in inputs)))
 
 
-def _verdict(site, condition, values):
-    flag = condition.call(*values)[0]
+def _verdict(site, condition, values, fresh):
+    flag = condition.call(*values, fresh=fresh)[0]
     site.expect(flag.shape in ((), (1,)), f"subgraph {condition.index} gives bools of shape {flag.shape}, not one")
     return flag.reshape(-1)[0]
 

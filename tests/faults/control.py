@@ -6,8 +6,8 @@ FAULTS = [
     Fault(
         "a loop asks its condition once",
         "kernels/control.py",
-        "while condition(*values, memory=condition_memory)[0].reshape(-1)[0]:",
-        "if condition(*values, memory=condition_memory)[0].reshape(-1)[0]:",
+        "while condition(*values, memory=condition_memory, fresh=fresh)[0].reshape(-1)[0]:",
+        "if condition(*values, memory=condition_memory, fresh=fresh)[0].reshape(-1)[0]:",
         "test_control.py::test_fibonacci",
     ),
     Fault(

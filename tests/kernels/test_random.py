@@ -244,6 +244,51 @@ def test_after_a_tensor_whose_shape_depends_on_data(official):
     assert len({turn[0][0] for turn in mine}) == 5
 
 
+def _random_sum(m, name, seed):
+    """A subgraph: y = x + a random number; also the number of turns, which it counts up."""
+    s = m.subgraph(name)
+    n, x = s.input((), "int32"), s.input((3,))
+    following, numbers, y = s.tensor((), "int32"), s.tensor((1,)), s.tensor((3,))
+    s.op("ADD", [n, s.constant(np.int32(1))], [following])
+    s.op("RANDOM_UNIFORM", [s.constant(np.int32([1]))], [numbers], seed=seed)
+    s.op("ADD", [x, numbers], [y])
+    s.output(following, y)
+    return s
+
+
+def test_branches_start_anew_at_each_call(official):
+    m = Model()
+    condition, n, x = m.input((), "bool"), m.input((), "int32"), m.input((3,))
+    results = [(m.tensor((), "int32"), m.tensor((3,))) for _ in range(2)]
+    branches = {"then_subgraph_index": _random_sum(m, "a", 1), "else_subgraph_index": _random_sum(m, "b", 2)}
+    for result in results:
+        m.op("IF", [condition, n, x], result, **branches)
+        m.output(*result)
+    turns = [[np.array(flag), np.int32(0), np.zeros(3, np.float32)] for flag in (True, True, False, True, False)]
+    check(m.content(), turns, sequence=True)
+
+
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_loop_goes_on_from_turn_to_turn(official, grows):
+    """Within one run of the loop; the next run starts anew. `grows`: its values change their shape."""
+    m = Model()
+    n, x = m.input((), "int32"), m.input((3,))
+    test, body = m.subgraph("test"), _random_sum(m, "body", 1)
+    count, _, flag = test.input((), "int32"), test.input((3,)), test.tensor((), "bool")
+    test.op("LESS", [count, test.constant(np.int32(3))], [flag])
+    test.output(flag)
+    if grows:
+        total = body._tree["outputs"].pop()
+        longer = body.tensor((6,))
+        body.op("CONCATENATION", [total, total], [longer])
+        body.output(longer)
+    results = m.tensor((), "int32"), m.tensor((3,))
+    m.op("WHILE", [n, x], results, cond_subgraph_index=test, body_subgraph_index=body)
+    m.output(*results)
+    turns = [[np.int32(first), np.zeros(3, np.float32)] for first in (0, 1, 0, 3, 2)]
+    check(m.content(), turns, sequence=True)
+
+
 # ---- refusals
 
 
