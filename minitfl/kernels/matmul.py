@@ -77,8 +77,8 @@ def matmul_hybrid(x, w, adj_x, adj_y, w_scale, asymmetric, y):
     """matmul_float for stored int8 w and float x, each of whose rows is quantized; w_scale float32 (units,)."""
     x, w, units = oriented(x, adj_x), oriented(w, adj_y), np.broadcast_to(w_scale, y.shape)
     for x, w, y, w_scale in stacks(x, w, y, units):
-        q, scale, zero = quantize_rows(x.reshape(-1, x.shape[-1]), asymmetric)
         rows = x.shape[:-1]
+        q, scale, zero = quantize_rows(x.reshape(math.prod(rows), x.shape[-1]), asymmetric)
         q, scale, zero = q.reshape(x.shape), scale.reshape(rows), zero.reshape(rows)
         y[...] = hybrid_matmul(q, scale, zero, np.swapaxes(w, -1, -2), w_scale)
 

@@ -245,10 +245,13 @@ def test_no_depth_leaves_zero():
 
 
 @pytest.mark.parametrize("shapes", [((0, 4), (3, 4)), ((2, 4), (0, 4))])
-def test_nothing_to_compute(shapes):
-    x, w = shapes
-    content = model(("float32", x, {}), ("float32", np.zeros(w, np.float32), {}), None, ("float32", (x[0], w[0]), {}))
-    assert ours(content, [np.zeros(x, np.float32)])[0].shape == (x[0], w[0])
+@pytest.mark.parametrize("types", [("float32", "float32"), ("float32", "int8"), ("int8", "int8"), ("int16", "int16")])
+def test_nothing_to_compute(types, shapes):
+    (x_type, w_type), (x, w) = types, shapes
+    x_q, w_q = ({} if type == "float32" else numbers(0.5) for type in types)
+    content = model((x_type, x, x_q), (w_type, np.zeros(w, w_type), w_q), None, (x_type, (x[0], w[0]), x_q))
+    check(content, [np.zeros(x, x_type)])
+    assert ours(content, [np.zeros(x, x_type)])[0].shape == (x[0], w[0])
 
 
 # ---- against the official runtime

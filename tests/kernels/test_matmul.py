@@ -186,6 +186,20 @@ def test_hybrid_with_more_axes(stack):
     np.testing.assert_allclose(ours(content, [x, w])[0], wanted, rtol=1e-5, atol=1e-4)
 
 
+def test_hybrid_without_depth():
+    """The official process dies."""
+    content = model(("float32", (2, 0), {}), ("int8", (0, 4), numbers(0.5)), ("float32", {}))
+    (y,) = ours(content, [np.zeros((2, 0), np.float32), np.zeros((0, 4), np.int8)])
+    assert y.tolist() == [[0] * 4] * 2
+
+
+@pytest.mark.parametrize("shapes", [((0, 3), (3, 4)), ((2, 3), (3, 0)), ((2, 0, 3), (2, 3, 4)), ((1, 2, 3), (0, 3, 4))])
+@pytest.mark.parametrize("types", [("float32", "float32"), ("float32", "int8"), ("int8", "int8"), ("int16", "int16")])
+def test_nothing_to_compute(types, shapes):
+    x, w = ((type, shape, {} if type == "float32" else numbers(0.5)) for type, shape in zip(types, shapes))
+    check(model(x, w, (x[0], x[2])), [np.zeros(x[1], x[0]), np.zeros(w[1], w[0])])
+
+
 # ---- refusals
 
 F, I8, I16 = ("float32", (2, 3), {}), ("int8", (2, 3), numbers(0.5)), ("int16", (2, 3), numbers(0.5))
