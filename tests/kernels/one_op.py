@@ -57,6 +57,15 @@ def _add(m, arrays, op, arguments, outputs, version=1, custom=None, shape=(), **
     m.output(*results)
 
 
+def blank(type, shape, *, constant=False, **quantization):
+    """An Arg of zeros, or empty strings, of any tensor type."""
+    stored = {"string": object, "int4": np.int8, "uint4": np.uint8, "int2": np.int8}.get(type, type)
+    if type == "bfloat16":
+        from ml_dtypes import bfloat16 as stored
+    array = np.full(shape, b"", object) if type == "string" else np.zeros(shape, stored)
+    return Arg(array, type, constant=constant, **quantization)
+
+
 def run(op, arguments, outputs, **keywords):
     """minitfl's outputs."""
     return ours(*one_op(op, arguments, outputs, **keywords))
