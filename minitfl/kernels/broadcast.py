@@ -26,8 +26,13 @@ def broadcast_shape(*operands: Tensor) -> tuple[int, ...]:
 
 
 def blocks(y: np.ndarray, *operands: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """(y, *operands) cut into matching parts of at most BLOCK elements, the operands broadcast to y. All are views."""
-    if y.size <= BLOCK:
+    """(y, *operands) cut into matching parts of at most BLOCK elements, the operands broadcast to y. All are views.
+
+    A scalar is given as an array of one element, as NumPy makes plain numbers of what it computes from scalars.
+    """
+    if not y.shape:
+        yield tuple(array.reshape(1) for array in (y, *operands))
+    elif y.size <= BLOCK:
         yield (y, *(x if x.shape == y.shape else np.broadcast_to(x, y.shape) for x in operands))
     elif all(x.shape == y.shape and x.flags.c_contiguous for x in operands) and y.flags.c_contiguous:
         flat = [array.reshape(-1) for array in (y, *operands)]
