@@ -253,6 +253,14 @@ def test_squared_difference_int8(data):
     check(content, [x1, x2])
 
 
+def test_powers_of_two_broadcast():
+    """2 + 4 / 2 and 3 + 4 / 2 in steps of 0.5; officially ADD ends the process where its operands broadcast."""
+    q = ({"scale": 0.5, "zero_point": 0}, {"scale": 0.25, "zero_point": 0}, {"scale": 0.5, "zero_point": 0})
+    x = [np.int16([[2], [3]]), np.int16([4, 4])]
+    y = run("ADD", "int16", x, quantizations=q, pot_scale_int16=True)
+    np.testing.assert_array_equal(y, [[4, 4], [5, 5]])
+
+
 # ---- in blocks
 
 
