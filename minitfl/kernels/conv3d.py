@@ -31,7 +31,7 @@ def conv3d(x, w, bias, stride, dilation, pad, low, high, y):
     taps, size = w.shape[:3], x.shape[1:4]
     matrix = w.reshape(-1, w.shape[4])
     for image in range(len(y)):
-        for block in _blocks(y.shape[1:4], len(matrix)):
+        for block in _blocks(y.shape[1:4], sum(matrix.shape)):
             total = y[(image, *block)]
             patches = np.zeros((*total.shape[:3], *taps, w.shape[3]), np.float32)
             for tap in np.ndindex(taps):
@@ -90,7 +90,7 @@ def conv_3d(site: Site) -> Call:
     bias = bias_of(site, 2, w.known_shape[4], ("float32",))
     axes = _windows(site, x.known_shape[1:4], w)
     y = y.reshaped(x.known_shape[0], *(size for size, _, _ in axes), w.known_shape[4])
-    weight = math.prod(w.known_shape[:4]) + 2 * w.known_shape[4]
+    weight = math.prod(w.known_shape[:4]) + w.known_shape[4]
     return _call(site, conv3d, (x, w, bias), axes, weight, y)
 
 

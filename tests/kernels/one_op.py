@@ -1,9 +1,14 @@
 """One-op models whose arguments are arrays, as constants or as inputs, for the ops that move and pick values."""
 
+import tracemalloc
+
 import numpy as np
 from hypothesis import given
 
 from minitfl.build import Model, bfloat16_bits
+from minitfl.load import load_model
+from minitfl.op import WORKSPACE_FREE
+from minitfl.runtime import Runtime
 from tests.cases import SEEDS, array, differential, ours
 
 
@@ -122,3 +127,18 @@ def sample(type, shape):
     few = {"int4": (8, "int8"), "uint4": (16, "uint8"), "int2": (2, "int8"), "bool": (2, "bool")}
     most, dtype = few.get(type, (128, "int8" if type.startswith("float8") else type))
     return (n % most).astype(dtype)
+
+
+def temporaries(content, arrays):
+    """(peak, allowed) bytes of temporaries of the one step of a model, its first run aside."""
+    made = Runtime(load_model(content), preserve_all=True).instance(0)
+    made.allocate()
+    for i, value in zip(made.subgraph.inputs, arrays, strict=True):
+        made.put(i, value)
+    made.invoke()
+    (step,) = made.steps()
+    tracemalloc.start()
+    step.run()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak, made.frame.plan.steps[0].call.workspace + WORKSPACE_FREE

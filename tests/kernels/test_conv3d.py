@@ -9,6 +9,7 @@ from minitfl.build import Model
 from minitfl.kernels import conv3d, windows
 from tests.cases import check, differential, ours
 from tests.kernels.convolutions import ACTIVATIONS, at, drawn, sides, values
+from tests.kernels.one_op import temporaries
 from tests.sweep import TYPES, sweep
 
 CONV, BACK = "CONV_3D", "CONV_3D_TRANSPOSE"
@@ -145,6 +146,16 @@ def test_another_shape_in_a_later_run(official):
     content, _ = one(BACK, np.zeros((1, 2, 2, 2, 3), np.float32), w, shape=[1, 3, 3, 3, 1])
     turns = [[np.ones((1, n, 2, 2, 3), np.float32), np.int32([1, n + 1, 3, 3, 1])] for n in (2, 4)]
     check(content, turns, sequence=True)
+
+
+@pytest.mark.parametrize("op", (CONV, BACK))
+@pytest.mark.parametrize("size,channels,units", [((9, 40, 40), 8, 16), ((3, 3, 3), 3000, 2), ((3, 3, 3), 2, 100000)])
+def test_temporaries_stay_within_the_workspace(op, size, channels, units):
+    taps = (1, 1, 1) if max(channels, units) > 100 else (3, 3, 3)
+    x, y = (1, *size, channels), (1, *size, units)
+    w = np.ones((*taps, *((channels, units) if op == CONV else (units, channels))), np.float32)
+    peak, allowed = temporaries(*one(op, np.ones(x, np.float32), w, None, np.int32(y), padding="SAME"))
+    assert peak <= allowed <= 5 << 20
 
 
 # ---- refusals

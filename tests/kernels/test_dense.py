@@ -8,7 +8,7 @@ from minitfl.build import Model
 from minitfl.kernels import dense
 from minitfl.kernels.hybrid import quantize_rows
 from tests.cases import SEEDS, OursFailed, check, differential, ours
-from tests.kernels.one_op import sample
+from tests.kernels.one_op import sample, temporaries
 from tests.kernels.sparse import constant, draw_sparse
 from tests.oracle import official
 from tests.sweep import TYPES, sweep
@@ -696,3 +696,17 @@ def test_blocks_change_nothing(monkeypatch):
     dense.dense_int(x, 3, w, 0, None, np.zeros(20, np.int32), np.full(20, 1e-4), 1, -128, 127, y)
     total = (x.astype(np.int64) - 3) @ w.T.astype(np.int64) * 1e-4
     np.testing.assert_array_equal(y, np.clip(np.sign(total) * np.floor(np.abs(total) + 0.5) + 1, -128, 127))
+
+
+@pytest.mark.parametrize("constant", (True, False))
+@pytest.mark.parametrize("types", [("int8", "int8"), ("float32", "int8"), ("int16", "int8"), ("int16", "int16")])
+@pytest.mark.parametrize("batch,depth,units", [(1, 2048, 512), (500, 300, 300), (3, 20, 30000), (20000, 2, 2)])
+def test_temporaries_stay_within_the_workspace(batch, depth, units, types, constant):
+    x_type, w_type = types
+    x, w = np.ones((batch, depth), x_type), np.ones((units, depth), w_type)
+    q, y_q = ({}, {}) if x_type == "float32" else (numbers(0.5), numbers(5000.0))
+    content = model(
+        (x_type, x.shape, q), (w_type, w, numbers(0.5)), None, (x_type, (batch, units), y_q), constant=constant
+    )
+    peak, allowed = temporaries(content, [x] if constant else [x, w])
+    assert peak <= allowed <= (8 << 20) + (0 if constant else 24 * w.size)
