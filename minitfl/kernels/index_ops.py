@@ -22,6 +22,7 @@ from minitfl.op import Call, Kernel, NotYet, op
 
 GATHERED = frozenset("float32 float16 bfloat16 uint8 int4 int8 int16 int64 int32 bool string".split())
 SCATTERED = frozenset("float32 uint8 bool int8 int64 int32".split())
+CONDITIONS = frozenset("bool float32 int64 int32 int8 uint8 uint32".split())
 
 
 def check_indices(indices, limit, what):
@@ -149,9 +150,10 @@ def scatter_nd_(site):
     if updates.type not in SCATTERED:
         site.unsupported(f"Updates of type '{updates.type}' are not supported by scatter_nd.")
     site.expect(indices.type == shape.type, "Indices and shape must have the same type.")
-    sizes = tuple(int(n) for n in site.value(shape).reshape(-1))
+    value = site.value(shape).reshape(-1)
     if indices.type != "int32":
         site.unsupported(f"Indices of type '{indices.type}' are not supported by scatter_nd.")
+    sizes = tuple(int(n) for n in value)
     site.expect(indices.rank >= 1 and updates.rank >= 1, f"indices {indices.shape} and updates {updates.shape}")
     site.expect(shape.rank == 1, f"the shape has {shape.rank} axes")
     site.expect(all(n >= 0 for n in sizes), f"the shape {sizes} is negative")
@@ -167,7 +169,7 @@ def scatter_nd_(site):
 def where_(site):
     site.arity(1, 1)
     condition = site.input(0)
-    if condition.type not in ("bool", "float32", "int64", "int32", "int8", "uint8", "uint32"):
+    if condition.type not in CONDITIONS:
         site.unsupported(f"Condition tensor has unsupported type: '{condition.type}'.")
     y = replace(site.output(0), type="int64")
     values = site.value(condition)
