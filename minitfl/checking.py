@@ -114,7 +114,7 @@ def check(
     **keywords: Any,
 ) -> CheckResult:
     """Judges kernels of yours: each of their nodes gets the right inputs, whatever came before, and its result is
-    compared with ours.
+    compared with ours. Nodes of the main subgraph are judged, not those that they call.
 
     >>> check("CONV_2D", my_conv, [x, w, bias], padding="SAME", stride_w=1, stride_h=1)
     >>> check("model.tflite", {"CONV_2D": my_conv}, {"image": pixels})
@@ -169,7 +169,8 @@ def check(
         differences += _compared(node, ours, theirs, tolerance)
     if not nodes:
         found = ", ".join(dict.fromkeys(node.op for node in frame.plan.subgraph.nodes))
-        raise ValueError(f"the model has no {' or '.join(functions) or 'kernel to check'}, but {found}")
+        wanted = " or ".join(functions) or "kernel to check"
+        raise ValueError(f"the model's main subgraph has no {wanted}, but {found}")
     return CheckResult(tuple(differences), nodes, elements)
 
 

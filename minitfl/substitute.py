@@ -148,7 +148,12 @@ class Run:
         """The outputs for the inputs that are there, not checked but for their number."""
         rest = iter(arrays)
         inputs = [None if t is None else self._guarded(t, next(rest)) for t in self.node.inputs]
-        results = self.function(inputs, self.options, self.node)
+        try:
+            results = self.function(inputs, self.options, self.node)
+        except Exception as error:
+            if hasattr(error, "add_note"):  # from Python 3.11 on
+                error.add_note(f"in the kernel given for node {self.node.index}, {self.node.op}")  # type: ignore
+            raise
         results = list(results) if isinstance(results, (list, tuple)) else [results]
         if len(results) != len(self.node.outputs):
             raise ModelError(

@@ -1,6 +1,7 @@
 """Kernels of the caller's: in a model (kernels=), and against ours (check)."""
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -234,9 +235,11 @@ def test_strings():
 
 
 def test_wrong_use():
-    with pytest.raises(ValueError, match="the model has no CONV_2D, but NEG"):
+    with pytest.raises(ValueError, match="the model's main subgraph has no CONV_2D, but NEG"):
         check(models.chain(2), {"CONV_2D": convolved})
     with pytest.raises(TypeError, match="stride_w: options go with an operator"):
         check(models.chain(2), {"NEG": negated}, stride_w=1)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as raised:
         check("NEG", lambda i, o, n: 1 // 0, [X])
+    if sys.version_info >= (3, 11):
+        assert raised.value.__notes__ == ["in the kernel given for node 0, NEG"]
