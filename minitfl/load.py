@@ -30,6 +30,12 @@ from minitfl.schema.reader import (
 SCHEMA_VERSION = 3
 MOST_NBYTES = 1 << 63
 MOST_AXES = 32  # of an array, before NumPy 2
+MOST_LISTED = 8  # numbers in an option that goes by axes
+LISTS = {
+    "RESHAPE": ("new_shape",),
+    "SQUEEZE": ("squeeze_dims",),
+    "STABLEHLO_PAD": ("edge_padding_low", "edge_padding_high", "interior_padding"),
+}
 
 
 def load_model(content: Any) -> Graph:
@@ -111,12 +117,21 @@ def _node(i: int, operator: Table, operators: Sequence[tuple[str, int, bool]], c
 
 
 def _options(name: str, operator: Table) -> Any:
-    """The options table of the kind that the operator has; defaults where there is none or one of another kind."""
+    """The options table of the kind that the operator has; defaults where there is none or one of another kind.
+
+    ModelError for lists of options that the official parsers refuse.
+    """
     if name not in OP_OPTIONS:
         return None
     field, table = OP_OPTIONS[name]
-    options = getattr(operator, field)
-    return options if options is not None and options._name == table else default_options(table)
+    given = getattr(operator, field)
+    options = given if given is not None and given._name == table else default_options(table)
+    lengths = [len(getattr(options, listed)) for listed in LISTS.get(name, ())]
+    if max(lengths, default=0) > MOST_LISTED:
+        raise ModelError(f"Found too many dimensions in the input array of operation '{name.lower()}'.")
+    if name == "STABLEHLO_PAD" and (len(set(lengths)) > 1 or options is not given):
+        raise ModelError("'stablehlo.pad' operation parameter array sizes are not consistent.")
+    return options
 
 
 def _indices(vector: Any) -> tuple[int, ...]:

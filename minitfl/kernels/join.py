@@ -87,7 +87,8 @@ def concatenation(site):
     y = site.output(0)
     site.expect(y.type == first.type, f"the inputs are {first.type}, the output {y.type}")
     axis = site.options.axis
-    if not first.rank and axis in (0, -1) and all(t.data is not None and not t.rank for t in inputs):
+    scalars = all(t.data is not None and not t.rank for t in inputs) and first.type != "int4"
+    if scalars and axis == 0:
         y = y.reshaped(len(inputs))
         return Call(pack, (0, *inputs, y), (y,))
     site.expect(-first.rank <= axis < first.rank, f"axis {axis} for inputs of rank {first.rank}")

@@ -78,9 +78,11 @@ def resolve_shape(site, x, shape):
     site.expect(len(free) <= 1, f"stretch_dim != -1: the shape {shape} has {len(free)} free dimensions")
     site.expect(all(n >= -1 for n in shape), f"the shape {shape} has a negative dimension")
     if free:
-        known = math.prod(n for n in shape if n != -1)
-        site.expect(known > 0 or x.size == 0, f"the shape {shape} can't hold the {x.size} elements of {x.shape}")
-        shape[free[0]] = x.size // known if known else 0
+        given = [n for n in shape if n != -1]
+        if not x.size and math.prod(given):
+            shape[free[0]] = 0
+        else:  # sizes of 0 on both sides are left out
+            shape[free[0]] = math.prod(n for n in x.shape if n) // math.prod(n for n in given if n)
     site.expect(
         math.prod(shape) == x.size,
         f"num_input_elements != num_output_elements: {x.shape} has {x.size} elements, the shape {tuple(shape)} "

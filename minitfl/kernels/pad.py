@@ -28,7 +28,7 @@ def pad(x, inside, value, y):
 @Kernel
 def mirror_pad(x, paddings, mode, y):
     """mode: "reflect" or "symmetric"."""
-    y[...] = np.pad(x, paddings, mode=mode)
+    y[...] = np.pad(x, paddings, mode=mode) if paddings else x  # np.pad takes no scalars
 
 
 @op("PAD", max_version=6)

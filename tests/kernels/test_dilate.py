@@ -140,6 +140,17 @@ def test_pad_refuses(official, x, value, interior):
     assert check(content, arrays, must_run=False) == "error at allocate"
 
 
+@pytest.mark.parametrize(
+    "low, high, interior", [([1], [1, 1], [1, 1]), ([1], [1], []), ([0] * 9, [0] * 9, [0] * 9), (None, None, None)]
+)
+def test_lists_refused(official, low, high, interior):
+    """While the model is read."""
+    options = {"edge_padding_low": low, "edge_padding_high": high, "interior_padding": interior}
+    options = {"no_options": True} if low is None else options
+    content, arrays = one_op("STABLEHLO_PAD", [X, VALUE], ["float32"], **options)
+    assert check(content, arrays, must_run=False) == "error at construct"
+
+
 def test_types(official):
     def dilated(x, steps, value):
         arguments = [Arg(sample(x, (2, 3)), x), Arg(sample(steps, (2,)) * 0 + 1, steps), Arg(sample(value, ()), value)]

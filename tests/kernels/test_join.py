@@ -247,6 +247,8 @@ X = Arg(np.zeros((2, 2), np.float32))
         ("CONCATENATION", [X, X8], ["float32"], {}),
         ("CONCATENATION", [X, X], ["int32"], {}),
         ("CONCATENATION", [Arg(np.float32(1)), Arg(np.float32(1))], ["float32"], {}),
+        ("CONCATENATION", [Arg(np.int8(1), "int4", constant=True)] * 2, ["int4"], {}),
+        ("CONCATENATION", [np.int8(1), np.int8(2)], ["int8"], {"axis": -1}),
         ("PACK", [X8, X8], [Y8], {"values_count": 2}),
         ("UNPACK", [X8], [Y8] * 2, {"num": 2}),
         ("UNPACK", [Arg(np.zeros((2, 0), np.float32))], ["float32"] * 2, {"num": 2}),

@@ -153,6 +153,11 @@ def test_negative_padding_cuts_off(official, pads):
     check(*one_op("SPACE_TO_BATCH_ND", [x, np.int32([1, 1]), np.int32(pads)], ["float32"]))
 
 
+@pytest.mark.parametrize("shape", [[-1, 3], [0, -1], [-1], [-1, 0], [3, -1, 0], [0, 2, -1]])
+def test_a_free_size_of_an_empty_tensor(official, shape):
+    check(*one_op("RESHAPE", [Arg(np.zeros((0, 6), np.float32)), np.int32(shape)], ["float32"]))
+
+
 def test_the_shape_may_come_while_running(official):
     """RESHAPE with a computed shape is late; what follows it is late too."""
 
@@ -204,6 +209,9 @@ ONES, NONE = np.int32([1, 1]), np.int32([[0, 0], [0, 0]])
 @pytest.mark.parametrize(
     "op, arguments, output",
     [
+        ("RESHAPE", [X8, np.int32([0, -1])], ("int8", Q8)),
+        ("RESHAPE", [X8, np.int32([3, -1])], ("int8", Q8)),
+        ("RESHAPE", [X8, np.int32([-2, -2])], ("int8", Q8)),
         ("EXPAND_DIMS", [X8, np.int32(0)], ("int8", OTHER)),
         ("EXPAND_DIMS", [X16, np.int32(0)], ("int16", X16.quantization)),
         ("EXPAND_DIMS", [X8, np.int16(0)], ("int8", Q8)),
@@ -233,6 +241,13 @@ def test_arguments_refused(official, op, arguments, output, late):
     arguments = [a if isinstance(a, Arg) else Arg(a, constant=not late) for a in arguments]
     outcome = check(*one_op(op, arguments, [output]), must_run=False)
     assert outcome in ("error at allocate", "error at invoke")
+
+
+@pytest.mark.parametrize("op, options", [("RESHAPE", {"new_shape": [1] * 9}), ("SQUEEZE", {"squeeze_dims": [0] * 9})])
+def test_long_lists_refused(official, op, options):
+    """While the model is read."""
+    content, arrays = one_op(op, [Arg(np.zeros((1, 1), np.float32))], ["float32"], **options)
+    assert check(content, arrays, must_run=False) == "error at construct"
 
 
 def test_types(official):

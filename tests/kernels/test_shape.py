@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from minitfl.build import Model
 from minitfl.kernels.layout import MOVED
 from tests.cases import check, differential, ours
-from tests.kernels.one_op import Arg, contents, each_case, maybe, one_op, sample, several, sides
+from tests.kernels.one_op import Arg, contents, each_case, maybe, one_op, run, sample, several, sides
 from tests.sweep import TYPES, sweep
 
 
@@ -91,6 +91,12 @@ def test_zeros_like(official, type):
 def test_ranges_that_never_end_are_refused(official, values):
     arrays = [np.array(v, np.int32) for v in values]
     assert check(model("RANGE", [((), "int32")] * 3, "int32"), arrays, must_run=False) == "error at invoke"
+
+
+def test_a_range_may_span_all_of_int32():
+    """The official kernel's count of it overflows."""
+    values = [Arg(np.int32(n)) for n in (-(2**31), 2**31 - 1, 2**30)]
+    assert run("RANGE", values, ["int32"])[0].tolist() == [-(2**31), -(2**30), 0, 2**30]
 
 
 def test_fill_refuses_a_negative_size(official):
