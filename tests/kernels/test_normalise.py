@@ -6,14 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cases import SEEDS, OursFailed, array, check, differential, ours, quantization, shapes
+from tests.kernels.elementwise import zeros
 from tests.kernels.one_op import Arg, one_op, run
+from tests.sweep import TYPES, sweep
 
 UNIT = {"uint8": {"scale": 1 / 128, "zero_point": 128}, "int8": {"scale": 1 / 128, "zero_point": 0}}
 OPTIMISED = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
 
 
-def l2(x, y=None, **options):
-    return one_op("L2_NORMALIZATION", [x], [y or (x.type, UNIT.get(x.type, {}))], version=1, **options)
+def l2(x, y=None, version=2, **options):
+    return one_op("L2_NORMALIZATION", [x], [y or (x.type, UNIT.get(x.type, {}))], version=version, **options)
 
 
 def lrn(x, radius, bias=1.0, alpha=1.0, beta=0.5, y="float32"):
@@ -139,6 +141,29 @@ def test_empty(official, type):
     if type == "float32":
         for shape in ((0, 1, 1, 3), (1, 1, 1, 0)):
             check(*lrn(Arg(np.zeros(shape, type)), 1), must_run=False)
+
+
+def test_other_shapes_each_time(official):
+    turns = [[np.ones(shape, np.float32)] for shape in ((1, 2, 2, 3), (3, 1, 1, 5), (1, 2, 2, 3))]
+    check(l2(Arg(turns[0][0]))[0], turns, sequence=True, ulps=4)
+    check(lrn(Arg(turns[0][0]), 2)[0], turns, sequence=True, ulps=4, resolver=OPTIMISED)
+
+
+def test_versions(official):
+    for version in (1, 2):
+        check(*l2(Arg(X), version=version), ulps=4)
+    assert check(*l2(Arg(X), version=3), must_run=False).startswith("error")
+
+
+def test_types(official):
+    def make(x, y):
+        numbers = {"scale": 1.0, "zero_point": 0} if x in UNIT else {}
+        return l2(Arg(zeros(x, (2, 3)), x, **numbers), (y, UNIT.get(y, {})))
+
+    taken = sweep(make, (TYPES, ("float32", "uint8", "int8", "int16")))
+    assert taken == {(x, x) for x in ("float32", "uint8", "int8")}
+    taken = sweep(lambda x: lrn(Arg(zeros(x, (1, 1, 2, 3)), x), 1, y=x), (TYPES,), resolver=OPTIMISED)
+    assert taken == {("float32",)}
 
 
 # ---- refusals

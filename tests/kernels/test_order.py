@@ -179,6 +179,28 @@ def test_unique_of_other_lengths_each_time(official):
     check(content, turns, sequence=True)
 
 
+@pytest.mark.parametrize("op", ("ARG_MAX", "ARG_MIN", "TOPK_V2"))
+def test_other_shapes_each_time(official, op):
+    """The axis, or k, is an input."""
+    turns = []
+    for shape, number in (((3, 4), 1), ((3, 4), 0), ((2, 5, 3), -1), ((6,), 0)):
+        number = abs(number) if op == "TOPK_V2" else number
+        turns.append([np.arange(math.prod(shape), dtype=np.int32).reshape(shape) % 5, np.int32(number)])
+    outputs, options = (["int32", "int32"], {}) if op == "TOPK_V2" else (["int32"], {"output_type": "INT32"})
+    content, _ = one_op(op, [Arg(a) for a in turns[0]], outputs, **options)
+    check(content, turns, sequence=True)
+
+
+@pytest.mark.parametrize("op", ("ARG_MAX", "ARG_MIN", "TOPK_V2"))
+def test_versions(official, op):
+    """Version 3 of ARG_MAX and ARG_MIN is not in the reference resolver."""
+    outputs, options = (["float32", "int32"], {}) if op == "TOPK_V2" else (["int32"], {"output_type": "INT32"})
+    for version in range(1, 5):
+        content, arrays = one_op(op, [X, np.int32(1)], outputs, version=version, **options)
+        outcome = check(content, arrays, must_run=False, resolver="BUILTIN_WITHOUT_DEFAULT_DELEGATES")
+        assert (outcome == "equal") == (version < 4)
+
+
 # ---- refusals
 
 X = Arg(np.zeros((2, 3), np.float32))

@@ -6,13 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cases import SEEDS, OursFailed, array, check, differential, ours, quantization
+from tests.kernels.elementwise import zeros
 from tests.kernels.one_op import Arg, one_op, run
+from tests.sweep import TYPES, sweep
 
 INTEGERS = ("int8", "uint8", "int16")
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1", "TANH", "SIGN_BIT")
 
 
-def pool(op, x, filter, stride=(1, 1), padding="VALID", activation="NONE", y=None):
+NEWEST = {"AVERAGE_POOL_2D": 3, "MAX_POOL_2D": 3, "L2_POOL_2D": 1}
+OPS = tuple(NEWEST)
+
+
+def pool(op, x, filter, stride=(1, 1), padding="VALID", activation="NONE", y=None, version=None):
     options = {
         "filter_height": filter[0],
         "filter_width": filter[1],
@@ -21,7 +27,7 @@ def pool(op, x, filter, stride=(1, 1), padding="VALID", activation="NONE", y=Non
         "padding": padding,
         "fused_activation_function": activation,
     }
-    return one_op(op, [x], [(y or x.type, x.quantization)], version=1, **options)
+    return one_op(op, [x], [(y or x.type, x.quantization)], version=version or NEWEST[op], **options)
 
 
 def one_image(op, rows, type, *args, **keywords):
@@ -119,14 +125,14 @@ def test_sums_of_floats(official, op):
     run()
 
 
-@pytest.mark.parametrize("op", ["AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"])
+@pytest.mark.parametrize("op", OPS)
 def test_infinities(official, op):
     x = np.float32([np.inf, 1, -np.inf, 2, 3e38, 3e38, np.nan, 1, np.nan, np.nan, -np.inf, -np.inf])
     for activation in ACTIVATIONS:
         check(*pool(op, Arg(x.reshape(1, 1, 12, 1)), (1, 2), (1, 2), "VALID", activation))
 
 
-@pytest.mark.parametrize("op", ["AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"])
+@pytest.mark.parametrize("op", OPS)
 def test_images_in_blocks(official, op):
     """Wide images are worked through a few rows at a time."""
     rng = np.random.default_rng(5)
@@ -144,7 +150,7 @@ def test_images_in_blocks(official, op):
             check(*pool(op, x, (60, 100), (1, 1), "VALID"))
 
 
-@pytest.mark.parametrize("op", ["AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"])
+@pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("shape", [(0, 3, 3, 2), (1, 0, 3, 2), (1, 3, 0, 2), (1, 3, 3, 0)])
 def test_empty(official, op, shape):
     for padding in ("SAME", "VALID"):
@@ -160,13 +166,37 @@ def test_a_filter_of_any_size(official):
         check(*pool(op, x, (2**16, 2**16), (2, 2), "SAME"))
 
 
+@pytest.mark.parametrize("op", OPS)
+def test_other_shapes_each_time(official, op):
+    turns = [[np.ones(shape, np.float32)] for shape in ((1, 4, 4, 2), (2, 7, 3, 2), (1, 1, 1, 1), (1, 4, 4, 2))]
+    content, _ = pool(op, Arg(turns[0][0]), (2, 3), (2, 1), "SAME")
+    check(content, turns, sequence=True)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_versions(official, op):
+    for version in range(1, NEWEST[op] + 1):
+        check(*pool(op, Arg(X), (2, 2), version=version))
+    assert check(*pool(op, Arg(X), (2, 2), version=NEWEST[op] + 1), must_run=False).startswith("error")
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_types(official, op):
+    def make(x, y):
+        return pool(op, Arg(zeros(x, X.shape), x), (2, 2), y=x if y == "same" else y)
+
+    taken = sweep(make, (TYPES, ("same", "float32")))
+    numbers = ("float32",) if op == "L2_POOL_2D" else ("float32", *INTEGERS)
+    assert taken == {(x, "same") for x in numbers} | {("float32", "float32")}
+
+
 # ---- refusals
 
 
 X = np.ones((1, 4, 4, 2), np.float32)
 
 
-@pytest.mark.parametrize("op", ["AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"])
+@pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize(
     "x, filter, stride, padding, y",
     [
@@ -191,7 +221,7 @@ def test_integers_have_no_l2_pool(official, type):
     assert outcome == ("error at invoke" if type == "int16" else "error at allocate")
 
 
-@pytest.mark.parametrize("op", ["AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"])
+@pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("filter", [(0, 2), (2, 0), (-1, 2), (5, 2), (2, 5), (9, 9)])
 def test_windows_that_do_not_fit_leave_nothing(official, op, filter):
     for stride in ((1, 1), (3, 2)):

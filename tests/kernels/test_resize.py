@@ -5,17 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cases import SEEDS, OursFailed, array, check, differential, ours, quantization
+from tests.cases import SEEDS, OursFailed, array, check, compare, differential, ours, quantization
+from tests.kernels.elementwise import zeros
 from tests.kernels.one_op import Arg, one_op
+from tests.sweep import TYPES, sweep
 
 INTEGERS = ("int8", "uint8", "int16")
+NEAREST = (*INTEGERS, "float32", "int32", "bool", "float16", "bfloat16", "uint16", "uint32")
 MODES = ((False, False), (True, False), (False, True), (True, True))
 
 
-def resize(op, x, size, corners=False, centers=False, y=None):
+def resize(op, x, size, corners=False, centers=False, y=None, version=4):
     size = size if isinstance(size, Arg) else np.int32(size)
     options = {"align_corners": corners, "half_pixel_centers": centers}
-    return one_op(op, [x, size], [y or (x.type, x.quantization)], version=3, **options)
+    return one_op(op, [x, size], [y or (x.type, x.quantization)], version=version, **options)
 
 
 def one_row(op, row, type, width, **options):
@@ -84,7 +87,7 @@ def test_bilinear_floats(official):
     run()
 
 
-@pytest.mark.parametrize("type", ("float32", "int8", "uint8", "int16", "int32", "bool", "float16", "uint16", "uint32"))
+@pytest.mark.parametrize("type", NEAREST)
 def test_nearest(official, type):
     @differential()
     @given(st.data())
@@ -124,7 +127,8 @@ def test_empty(official, op):
 
 @pytest.mark.parametrize("op", ["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
 def test_the_output_takes_the_type_of_the_input(official, op):
-    check(*resize(op, Arg(np.ones((1, 2, 2, 1), np.uint8)), [3, 3], y="float32"))
+    content, arrays = resize(op, Arg(np.ones((1, 2, 2, 1), np.uint8)), [3, 3], y="float32")
+    compare(ours(content, arrays), official.run(content, arrays))
 
 
 @pytest.mark.parametrize("op", ["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
@@ -160,10 +164,32 @@ def test_refused(official, op, constant, x, size, options):
     check(*resize(op, Arg(x), Arg(size, constant=constant), **options), must_run=False)
 
 
-@pytest.mark.parametrize("type", ("float16", "int32", "int64", "bool", "float64", "complex64", "uint16", "string"))
-def test_types(official, type):
-    x = np.full(X.shape, b"a", object) if type == "string" else X.astype(type)
-    outcome = check(*resize("RESIZE_BILINEAR", Arg(x, type), [3, 3]), must_run=False)
-    assert outcome == "error at invoke"
-    outcome = check(*resize("RESIZE_NEAREST_NEIGHBOR", Arg(x, type), [3, 3]), must_run=False)
-    assert outcome == ("error at invoke" if type in ("int64", "float64", "complex64", "string") else "equal")
+@pytest.mark.parametrize("op", ["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
+def test_other_shapes_each_time(official, op):
+    turns = []
+    for shape, size in (((1, 2, 2, 3), [4, 1]), ((1, 2, 2, 3), [3, 3]), ((2, 5, 1, 1), [3, 3]), ((1, 2, 2, 3), [1, 1])):
+        turns.append([np.arange(np.prod(shape), dtype=np.uint8).reshape(shape), np.int32(size)])
+    content, _ = resize(op, Arg(turns[0][0]), Arg(turns[0][1]))
+    check(content, turns, sequence=True)
+
+
+@pytest.mark.parametrize("op", ["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
+def test_versions(official, op):
+    for version in range(1, 5):
+        check(*resize(op, Arg(X), [3, 3], version=version))
+    assert check(*resize(op, Arg(X), [3, 3], version=5), must_run=False).startswith("error")
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_types(official, constant):
+    def bilinear(x, size):
+        return resize("RESIZE_BILINEAR", Arg(zeros(x, X.shape), x), Arg(np.array([3, 3], size), constant=constant))
+
+    def nearest(x, size):
+        return resize(
+            "RESIZE_NEAREST_NEIGHBOR", Arg(zeros(x, X.shape), x), Arg(np.array([3, 3], size), constant=constant)
+        )
+
+    sizes = ("int32", "int64", "int16")
+    assert sweep(bilinear, (TYPES, sizes)) == {(x, "int32") for x in ("float32", *INTEGERS)}
+    assert sweep(nearest, (TYPES, sizes)) == {(x, "int32") for x in NEAREST}
