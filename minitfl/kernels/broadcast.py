@@ -51,9 +51,12 @@ def workspace(*outputs: Tensor, nbytes: int = 8, arrays: int = 6) -> int:
     return min(max(output.size for output in outputs), BLOCK) * nbytes * arrays
 
 
-def refused(y: Tensor, message: str) -> Call:
-    """A Call that raises UnsupportedError at its turn, for what the official kernels refuse only then."""
-    return Call(refuse, (message, y), (y,))
+def refused(y: Tensor, message: str, *others: Tensor) -> Call:
+    """A Call that raises UnsupportedError at its turn, for what the official kernels refuse only then.
+
+    others: the other outputs of the node.
+    """
+    return Call(refuse, (message, y), (y, *others))
 
 
 @Kernel

@@ -10,14 +10,17 @@ arXiv:1402.1128 for the projection, Greff et al., arXiv:1503.04069, for peephole
 
 With layer normalisation (Ba et al., arXiv:1607.06450) a gate's sum becomes coefficients * (sum - mean) / deviation + b.
 
-x (time, batch, depth), h (batch, output), c (batch, cell), y (time, batch, output). `names` says which weights there
-are, in the order of `weights`: input_to_input, recurrent_to_input, cell_to_input, input_bias, input_norm, and so on for
-forget, cell and output; projection, projection_bias.
+A second input, aux, adds A_i aux, and so on, to the sum of every gate.
+
+x (time, batch, depth), h (batch, output), c (batch, cell), y (time, batch, output), with time where `way` says. `names`
+tells which weights there are, in the order of `weights`: see lstm_weights.
 """
 
 import numpy as np
 
-from minitfl.kernels.hybrid import quantize_rows, stacked_product
+from minitfl.kernels.fused import activate
+from minitfl.kernels.hybrid import hybrid_product
+from minitfl.kernels.sequence import columns_in_time, in_time
 from minitfl.op import Kernel
 
 NORM_GUARD = np.float32(1e-8)
@@ -25,8 +28,8 @@ BLOCK_NBYTES = 1 << 20  # of what x through its weights takes, for several steps
 
 
 @Kernel
-def lstm_float(names, activation, cell_clip, proj_clip, x, h, c, y, *weights):
-    """h and c are the state: read, and left as it is after the last step."""
+def lstm_float(names, activation, cell_clip, proj_clip, way, x, aux, h, c, y, *weights):
+    """h and c are the state: read, and left as it is after the last step. aux may be None; the way is sequence's."""
     w = dict(zip(names, weights, strict=True))
 
     def product(kind, x):
@@ -34,29 +37,26 @@ def lstm_float(names, activation, cell_clip, proj_clip, x, h, c, y, *weights):
         found = {name: w[name] for name in names if name.startswith(kind) and not name.endswith("_bias")}
         return {name[len(kind) :]: x * a if a.ndim == 1 else x @ a.T for name, a in found.items()}
 
-    run_steps(w, product, activation, cell_clip, proj_clip, x, h, c, y)
+    run_steps(w, product, activation, cell_clip, proj_clip, way, x, aux, h, c, y)
 
 
 @Kernel
-def lstm_hybrid(names, stacks, asymmetric, activation, cell_clip, proj_clip, x, h, c, y, *weights):
+def lstm_hybrid(names, stacks, asymmetric, activation, cell_clip, proj_clip, way, x, aux, h, c, y, *weights):
     """lstm_float with stored 8-bit weights; what they are multiplied with is brought to 8 bits row by row.
 
-    stacks: "input_to_", "recurrent_to_" or "projection" -> (floats, bounds, gates, scales): the weights of all gates,
-    one above the other, as exact_weights gives them, the gates' names, and the scale of each row, float32.
+    stacks: "input_to_", "aux_to_", "recurrent_to_" or "projection" -> (stack, gates): the weights of all gates, one
+    above the other, as hybrid_product takes them, and the gates' names. The other weights are floats.
     """
     w = dict(zip(names, weights, strict=True))
 
     def product(kind, x):
         result = {name[len(kind) :]: x * w[name] for name in names if kind == "recurrent_to_" and name.startswith(kind)}
         if kind in stacks:
-            floats, bounds, gates, scales = stacks[kind]
-            q, scale, zero = quantize_rows(x, asymmetric)
-            total = stacked_product(np.subtract(q, zero[:, None], dtype=floats.dtype), floats, bounds)
-            total = total.astype(np.float32) * (scale[:, None] * scales)
-            result |= zip(gates, parts(total, len(gates)), strict=True)
+            stack, gates = stacks[kind]
+            result |= zip(gates, parts(hybrid_product(x, stack, asymmetric), len(gates)), strict=True)
         return result
 
-    run_steps(w, product, activation, cell_clip, proj_clip, x, h, c, y)
+    run_steps(w, product, activation, cell_clip, proj_clip, way, x, aux, h, c, y)
 
 
 def parts(total, count):
@@ -70,14 +70,16 @@ def steps_at_once(x, cells):
     return max(1, BLOCK_NBYTES // max(x.shape[1] * (16 * cells + 8 * x.shape[2]), 1))
 
 
-def run_steps(w, product, activation, cell_clip, proj_clip, x, h, c, y):
+def run_steps(w, product, activation, cell_clip, proj_clip, way, x, aux, h, c, y):
     """All time steps in order; h and c are overwritten in place at the end of each."""
+    x, y = in_time(x, way), columns_in_time(y, way, h.shape[1])
+    aux = None if aux is None else in_time(aux, way)
     batch, many = len(h), steps_at_once(x, c.shape[-1])
     incoming = {}
-    for t in range(x.shape[0]):
+    for t in range(len(x)):
         place = t % many
         if place == 0:
-            incoming = product("input_to_", x[t : t + many].reshape(-1, x.shape[-1]))
+            incoming = coming(w, product, x[t : t + many], None if aux is None else aux[t : t + many])
         now = {name: part[place * batch : (place + 1) * batch] for name, part in incoming.items()}
         then = product("recurrent_to_", h)
         forget = sigmoid(gate(w, now, then, "forget", c))
@@ -85,64 +87,46 @@ def run_steps(w, product, activation, cell_clip, proj_clip, x, h, c, y):
             admit = sigmoid(gate(w, now, then, "input", c))
         else:
             admit = np.float32(1) - forget
-        candidate = activate(gate(w, now, then, "cell", None), activation)
+        candidate = gate(w, now, then, "cell", None)
+        activate(candidate, activation)
         cell = forget * c + admit * candidate
         if cell_clip > 0:
-            cell = np.clip(cell, -cell_clip, cell_clip)
-        out = sigmoid(gate(w, now, then, "output", cell)) * activate(cell, activation)
+            np.clip(cell, -cell_clip, cell_clip, out=cell)
+        out = sigmoid(gate(w, now, then, "output", cell))
+        c[...] = cell
+        activate(cell, activation)
+        out *= cell
         for part in product("projection", out).values():
             out = part + w.get("projection_bias", np.float32(0))
             if proj_clip > 0:
                 out = np.clip(out, -proj_clip, proj_clip)
-        c[...] = cell
         h[...] = out
         y[t] = out
 
 
+def coming(w, product, x, aux):
+    """gate -> what comes of x and aux in some steps, (steps * batch, cells); biased unless normalised."""
+    total = product("input_to_", x.reshape(-1, x.shape[-1]))
+    for name, part in total.items():
+        if f"{name}_norm" not in w:
+            part += w[f"{name}_bias"]
+    if aux is not None:
+        for name, part in product("aux_to_", aux.reshape(-1, aux.shape[-1])).items():
+            total[name] += part
+    return total
+
+
 def gate(w, now, then, name, c):
-    """The sum of one gate before its function, of what comes from x now and from h; c None for the candidate."""
-    norm = w.get(f"{name}_norm")
-    bias = w[f"{name}_bias"]
-    total = (now[name] if norm is not None else bias + now[name]) + then[name]
+    """The sum of one gate before its function, of what comes now and what comes from h; c None for the candidate."""
+    total = now[name] + then[name]
     if c is not None and f"cell_to_{name}" in w:
-        total = total + w[f"cell_to_{name}"] * c
-    if norm is None:
+        total += w[f"cell_to_{name}"] * c
+    if f"{name}_norm" not in w:
         return total
     centred = total - total.mean(axis=-1, keepdims=True)
     variance = np.square(centred).mean(axis=-1, keepdims=True)
-    return norm * (centred / np.sqrt(variance + NORM_GUARD)) + bias
+    return w[f"{name}_norm"] * (centred / np.sqrt(variance + NORM_GUARD)) + w[f"{name}_bias"]
 
 
 def sigmoid(x):
     return np.float32(1) / (np.float32(1) + np.exp(-x))
-
-
-def activate(x, activation):
-    """x through one of the functions that a cell may have."""
-    functions = {
-        "NONE": lambda x: x,
-        "RELU": lambda x: np.maximum(x, 0),
-        "RELU_N1_TO_1": lambda x: np.clip(x, -1, 1),
-        "RELU6": lambda x: np.clip(x, 0, 6),
-        "TANH": np.tanh,
-    }
-    return functions[activation](x)
-
-
-# ---- the basic cell
-
-
-@Kernel
-def lstm_basic_float(x, h, w, bias, c, y, c_out, joined, sums):
-    """The cell of version 1: one matrix w (4 * units, depth + units) for input gate, candidate, forget and output gate.
-
-    joined = x and h side by side, sums = joined @ w.T + bias: both are outputs too.
-    """
-    np.concatenate([x, h], axis=-1, out=joined)
-    np.matmul(joined, w.T, out=sums)
-    sums += bias
-    admit, candidate, forget, out = np.split(sums, 4, axis=-1)
-    c_out[...] = sigmoid(admit) * np.tanh(candidate) + sigmoid(forget) * c
-    y[...] = sigmoid(out) * np.tanh(c_out)
-    c[...] = c_out
-    h[...] = y

@@ -8,8 +8,6 @@ import numpy as np
 
 from minitfl.kernels.fixedmath import inverse_square_root
 from minitfl.kernels.fixedpoint import (
-    exact_matmul,
-    high_mul_int16,
     rescale_twice,
     rescale_up,
     rounding_shift,
@@ -18,12 +16,13 @@ from minitfl.kernels.fixedpoint import (
 from minitfl.kernels.gates import logistic, tanh
 from minitfl.kernels.hybrid import stacked_product
 from minitfl.kernels.lstm_float import parts, steps_at_once
+from minitfl.kernels.sequence import columns_in_time, in_time
 from minitfl.op import Kernel
 
 
 @Kernel
 def lstm_int(
-    names, stacks, factors, guards, cell_exponent, cell_clip, proj_clip, hidden_zero, h_zero, x, h, c, y, *weights
+    names, stacks, factors, guards, cell_exponent, cell_clip, proj_clip, hidden_zero, h_zero, way, x, h, c, y, *weights
 ):
     """x, h, y int8, c int16. names as in lstm_float.
 
@@ -34,9 +33,10 @@ def lstm_int(
     2**cell_exponent.
     """
     w = dict(zip(names, weights, strict=True))
+    x, y = in_time(x, way), columns_in_time(y, way, h.shape[1])
     batch, many, gates = len(h), steps_at_once(x, 4 * c.shape[-1]), stacks["input_to_"][2]
     incoming = np.zeros((0, 0), np.int64)
-    for t in range(x.shape[0]):
+    for t in range(len(x)):
         place = t % many
         if place == 0:
             incoming = saturate(product(stacks["input_to_"], x[t : t + many].reshape(-1, x.shape[-1])))
@@ -118,22 +118,3 @@ def saturate(x):
 
 def wrap_int16(x):
     return np.asarray(x).astype(np.int16).astype(np.int64)
-
-
-# ---- the basic cell
-
-
-@Kernel
-def lstm_basic_int(x, h, w, w_zero, bias, multiplier, shift, c, y, c_out, joined, sums):
-    """lstm_basic_float on uint8 with scale 1/128 and zero 128; c and c_out int16 in Q4, sums int16 in Q3."""
-    np.concatenate([x, h], axis=-1, out=joined)
-    total = exact_matmul(joined, 128, w.T, w_zero) + bias
-    sums[...] = saturate(rescale_up(wrap_int32(total), multiplier, shift))
-    admit, candidate, forget, out = np.split(sums, 4, axis=-1)
-    fresh = high_mul_int16(logistic(admit), tanh(candidate, 3))
-    kept = high_mul_int16(logistic(forget), c.astype(np.int64))
-    c_out[...] = saturate(rounding_shift(fresh, 4) + kept)
-    result = high_mul_int16(logistic(out), tanh(c_out, 4))
-    y[...] = 128 + np.clip(rounding_shift(result, 8), -128, 127)
-    c[...] = c_out
-    h[...] = y

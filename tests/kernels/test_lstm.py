@@ -1,251 +1,20 @@
-"""LSTM and UNIDIRECTIONAL_SEQUENCE_LSTM in all their forms, over several invokes."""
+"""LSTM and UNIDIRECTIONAL_SEQUENCE_LSTM with the full cell, over several invokes."""
 
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from minitfl import Interpreter
 from minitfl.build import Model
 from minitfl.kernels import gates
-from tests.cases import OursFailed, check, differential, ours
+from minitfl.load import load_model
+from minitfl.planning import Planner
+from tests.cases import SEEDS, OursFailed, check, differential, ours
+from tests.kernels.lstm_cells import FORMS, INTEGER_FORMS, OneWay, bound
 
-GATES = ("input", "forget", "cell", "output")
-
-
-class Cell:
-    """The weights of a drawn cell and the model around them."""
-
-    def __init__(self, data, kind, sequence):
-        draw = data.draw
-        self.kind, self.sequence = kind, sequence
-        self.rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-        self.cifg, self.peephole, self.norm = (draw(st.booleans()) for _ in range(3))
-        self.projection = draw(st.sampled_from(["no", "plain", "bias"]))
-        self.batch, self.depth, self.cells = draw(st.integers(1, 3)), draw(st.integers(1, 6)), draw(st.integers(1, 6))
-        # the official integer peephole takes the number of outputs for the number of cells
-        same = self.projection == "no" or (kind == "int8" and self.peephole)
-        self.units = self.cells if same else draw(st.integers(1, 5))
-        self.time = draw(st.integers(1, 4)) if sequence else 1
-        self.time_major = bool(sequence) and draw(st.booleans())
-        self.asymmetric = kind == "hybrid" and draw(st.booleans())
-        self.clips = [draw(st.sampled_from([0.0, 0.5])) for _ in range(2)]
-        self.activation = "TANH" if kind == "int8" else draw(st.sampled_from(["TANH", "TANH", "RELU", "RELU6"]))
-        self.model = Model()
-
-    def matrix(self, *shape, high=1.0):
-        m, rng = self.model, self.rng
-        if self.kind == "float":
-            return m.constant(rng.uniform(-high, high, shape).astype(np.float32))
-        scale = float(np.float32(rng.uniform(0.002, 0.02)))
-        return m.constant(rng.integers(-127, 128, shape).astype(np.int8), scale=scale, zero_point=0)
-
-    def vector(self, size, what):
-        m, rng = self.model, self.rng
-        if self.kind == "int8":
-            if what == "bias":
-                return m.constant(rng.integers(-3000, 3000, size).astype(np.int32), scale=1e-4, zero_point=0)
-            return m.constant(rng.integers(-32767, 32767, size).astype(np.int16), scale=3e-5, zero_point=0)
-        if self.kind == "hybrid" and what == "peephole":
-            return self.matrix(size)
-        return m.constant(rng.uniform(-1, 1, size).astype(np.float32))
-
-    def content(self):
-        m, integer = self.model, self.kind == "int8"
-        type = "int8" if integer else "float32"
-        x_numbers = {"scale": 0.0125, "zero_point": int(self.rng.integers(-20, 20))} if integer else {}
-        h_numbers = {"scale": 0.0078, "zero_point": int(self.rng.integers(-20, 20))} if integer else {}
-        c_numbers = {"scale": 2.0**-11, "zero_point": 0} if integer else {}
-        if self.sequence:
-            lead = (self.time, self.batch) if self.time_major else (self.batch, self.time)
-        else:
-            lead = (self.batch,)
-        self.shape = (*lead, self.depth)
-        x = m.input(self.shape, type, **x_numbers)
-        inputs = [-1] * 24
-        inputs[0] = x
-        for k, _ in enumerate(GATES):
-            if k == 0 and self.cifg:
-                continue
-            inputs[1 + k] = self.matrix(self.cells, self.depth)
-            inputs[5 + k] = self.matrix(self.cells, self.units)
-            inputs[12 + k] = self.vector(self.cells, "bias")
-            if self.peephole and k != 2:
-                inputs[9 + (k if k < 2 else 2)] = self.vector(self.cells, "peephole")
-            if self.norm:
-                inputs[20 + k] = self.vector(self.cells, "norm")
-        if self.projection != "no":
-            inputs[16] = self.matrix(self.units, self.cells)
-            if self.projection == "bias":
-                inputs[17] = self.vector(self.units, "bias")
-        inputs[18] = m.variable((self.batch, self.units), type, **h_numbers)
-        inputs[19] = m.variable((self.batch, self.cells), "int16" if integer else "float32", **c_numbers)
-        middle = []
-        if integer:
-            # the last one is the hidden state; without a projection it has the numbers of the output
-            hidden = h_numbers if self.projection == "no" else {"scale": 0.0079, "zero_point": 5}
-            for k in range(4):
-                middle.append(m.tensor((), "int16", scale=2.0**-12 * (1 + k / 4 if self.norm else 1), zero_point=0))
-            middle.append(m.tensor((), "int8", **hidden))
-        y = m.tensor((*lead, self.units), type, **h_numbers)
-        options = {"cell_clip": self.clips[0], "proj_clip": self.clips[1], "fused_activation_function": self.activation}
-        if self.kind == "hybrid":
-            options["asymmetric_quantize_inputs"] = self.asymmetric
-        op = "LSTM"
-        if self.sequence:
-            op, options["time_major"] = "UNIDIRECTIONAL_SEQUENCE_LSTM", self.time_major
-        m.op(op, inputs, [y], version=3 if self.asymmetric else 1, intermediates=middle, **options)
-        m.output(y)
-        return m.content()
-
-    def inputs(self, turns):
-        if self.kind == "int8":
-            return [[self.rng.integers(-128, 128, self.shape).astype(np.int8)] for _ in range(turns)]
-        return [[self.rng.uniform(-2, 2, self.shape).astype(np.float32)] for _ in range(turns)]
-
-
-def relative_to_the_largest(factor):
-    """Gates are sums of up to 12 products through functions of slope 1, over 12 steps; RELU lets them grow.
-
-    Layer normalisation divides by a deviation that may be small, so it gets more room.
-    """
-    return lambda y: factor * (1 + np.abs(y).max(initial=0))
-
-
-@pytest.mark.parametrize("sequence", [False, True], ids=["LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM"])
-def test_float(official, sequence):
-    @differential()
-    @given(st.data())
-    def run(data):
-        cell = Cell(data, "float", sequence)
-        content = cell.content()
-        check(content, cell.inputs(3), bound=relative_to_the_largest(2e-3 if cell.norm else 1e-5), sequence=True)
-
-    run()
-
-
-@pytest.mark.parametrize("sequence", [False, True], ids=["LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM"])
-def test_hybrid(official, sequence):
-    @differential()
-    @given(st.data())
-    def run(data):
-        cell = Cell(data, "hybrid", sequence)
-        content = cell.content()
-        # weights are up to 2.5, so sums are up to ten times those of test_float
-        turns = cell.inputs(3)
-        if cell.time == 1:
-            check(content, turns[0], bound=relative_to_the_largest(2e-3 if cell.norm else 1e-4))
-        # from the second step on, a state that differs in its last place may be rounded to the next of 255 steps
-        check(content, turns, bound=relative_to_the_largest(2.5 / 127 * 2), sequence=True)
-
-    run()
-
-
-@pytest.mark.parametrize("sequence", [False, True], ids=["LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM"])
-def test_integer(official, sequence):
-    @differential()
-    @given(st.data())
-    def run(data):
-        cell = Cell(data, "int8", sequence)
-        content = cell.content()
-        check(content, cell.inputs(3), sequence=True)
-
-    run()
-
-
-class AlikeCell(Cell):
-    """An integer cell with layer normalisation, whose sums differ by 1 at most: the variance is cut down to 0."""
-
-    def matrix(self, *shape, high=1.0):
-        return self.model.constant(self.rng.integers(-1, 2, shape).astype(np.int8), scale=0.02, zero_point=0)
-
-    def vector(self, size, what):
-        if what != "norm":
-            return super().vector(size, what)
-        return self.model.constant(self.rng.integers(-300, 300, size).astype(np.int16), scale=0.01, zero_point=0)
-
-
-def test_integer_sums_that_hardly_differ(official):
-    """The least variance is 10000 times the coefficients' scale, here 100: it decides over the result."""
-
-    @differential(60)
-    @given(st.data())
-    def run(data):
-        cell = AlikeCell(data, "int8", False)
-        cell.norm, cell.peephole, cell.depth, cell.cells = True, False, 2, 5
-        cell.units = cell.cells if cell.projection == "no" else cell.units
-        content = cell.content()
-        (x,) = Interpreter(model_content=content).get_input_details()
-        # one step from zeros: the states are 0, too, give or take their zero point
-        near = x["quantization"][1] + cell.rng.integers(-1, 2, cell.shape)
-        check(content, [near.astype(np.int8)])
-
-    run()
-
-
-class WideCell(Cell):
-    """An integer cell of more than 16 cells with peepholes of a half: odd cell states make ties."""
-
-    def vector(self, size, what):
-        if what != "peephole":
-            return super().vector(size, what)
-        return self.model.constant(self.rng.choice([-8192, 8192], size).astype(np.int16), scale=2.0**-15, zero_point=0)
-
-
-def test_integer_ties_of_peepholes(official):
-    """Whole blocks of 16 cells round ties up, the cells that are left away from zero."""
-
-    @differential(40)
-    @given(st.data())
-    def run(data):
-        cell = WideCell(data, "int8", True)
-        cell.peephole, cell.norm, cell.cells = True, False, 37
-        cell.units = cell.cells
-        check(cell.content(), cell.inputs(3), sequence=True)
-
-    run()
-
-
-def basic(kind, batch, depth, units, rng):
-    m = Model()
-    if kind == "float32":
-        x = m.input((batch, depth))
-        h = m.variable((batch, units), "float32")
-        w = m.constant(rng.uniform(-1, 1, (4 * units, depth + units)).astype(np.float32))
-        b = m.constant(rng.uniform(-1, 1, 4 * units).astype(np.float32))
-        c = m.variable((batch, units), "float32")
-        outputs = [m.tensor((), "float32") for _ in range(4)]
-    else:
-        numbers = {"scale": 1 / 128, "zero_point": 128}
-        x = m.input((batch, depth), "uint8", **numbers)
-        h = m.variable((batch, units), "uint8", **numbers)
-        weights = rng.integers(0, 256, (4 * units, depth + units)).astype(np.uint8)
-        w = m.constant(weights, scale=0.0078, zero_point=int(rng.integers(100, 150)))
-        b = m.constant(rng.integers(-9000, 9000, 4 * units).astype(np.int32), scale=0.0078 / 128, zero_point=0)
-        c = m.variable((batch, units), "int16", scale=2.0**-11, zero_point=0)
-        outputs = [m.tensor((), "uint8", **numbers), m.tensor((), "int16", scale=2.0**-11, zero_point=0)]
-        outputs += [m.tensor((), "uint8", **numbers), m.tensor((), "int16", scale=2.0**-12, zero_point=0)]
-    m.op("LSTM", [x, h, w, b, c], outputs, version=2, kernel_type="BASIC", fused_activation_function="TANH")
-    m.output(*outputs)
-    return m.content()
-
-
-@pytest.mark.parametrize("kind", ["float32", "uint8"])
-def test_basic(official, kind):
-    @differential()
-    @given(st.data())
-    def run(data):
-        rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-        batch, depth, units = (data.draw(st.integers(1, 5)) for _ in range(3))
-        content = basic(kind, batch, depth, units, rng)
-        if kind == "float32":
-            turns = [[rng.uniform(-2, 2, (batch, depth)).astype(np.float32)] for _ in range(3)]
-        else:
-            turns = [[rng.integers(0, 256, (batch, depth)).astype(np.uint8)] for _ in range(3)]
-        check(content, turns, bound=1e-5, sequence=True)
-
-    run()
-
+OPS = ("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM")
+operators = pytest.mark.parametrize("op", OPS)
+forms = pytest.mark.parametrize("form", FORMS)
 
 # ---- worked by hand
 
@@ -259,13 +28,12 @@ def test_the_tables_of_the_gates():
     assert np.array_equal(gates.tanh(-x[1:], 3), -gates.tanh(x[1:], 3))
 
 
-def test_the_state_is_kept_and_can_be_reset():
-    from minitfl import Interpreter
-
-    rng = np.random.default_rng(0)
-    interpreter = Interpreter(model_content=basic("float32", 1, 2, 3, rng))
+@operators
+def test_the_state_is_kept_and_can_be_reset(op):
+    cell = OneWay(op, 0, "float32", "plain", activation="TANH")
+    interpreter = Interpreter(model_content=cell.content())
     interpreter.allocate_tensors()
-    interpreter.set_tensor(0, np.ones((1, 2), np.float32))
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], cell.turn()[0])
     y = interpreter.get_output_details()[0]["index"]
     interpreter.invoke()
     first = interpreter.get_tensor(y)
@@ -274,6 +42,174 @@ def test_the_state_is_kept_and_can_be_reset():
     interpreter.reset_all_variables()
     interpreter.invoke()
     assert np.array_equal(interpreter.get_tensor(y), first)
+
+
+# ---- against the official runtime
+
+
+@forms
+@operators
+@differential()
+@given(seed=SEEDS)
+def test_float(op, form, seed):
+    cell = OneWay(op, seed, "float32", form)
+    content = cell.content()
+    check(content, cell.turns(), bound=bound(cell, 1), sequence=True)
+
+
+@pytest.mark.parametrize("weights", ["int8", "uint8"])
+@forms
+@operators
+@differential()
+@given(seed=SEEDS)
+def test_hybrid(op, form, weights, seed):
+    cell = OneWay(op, seed, weights, form)
+    content, turns = cell.content(), cell.turns()
+    if cell.time == 1:
+        check(content, turns[0], bound=bound(cell, 1))
+    check(content, turns, bound=bound(cell, 3), sequence=True)
+
+
+@pytest.mark.parametrize("form", INTEGER_FORMS)
+@operators
+@differential()
+@given(seed=SEEDS)
+def test_integer(op, form, seed):
+    cell = OneWay(op, seed, "integer", form)
+    content = cell.content()
+    check(content, cell.turns(), sequence=True)
+
+
+@differential(60)
+@given(seed=SEEDS)
+def test_sign_bit(seed):
+    """Sums that are whole numbers and a half: they lie on the same side of the jump however they are added."""
+    cell = OneWay("LSTM", seed, "float32", "plain", activation="SIGN_BIT", norm=False, projection="no", clips=[0, 0])
+    halves = lambda m, *shape: m.constant(cell.rng.integers(-8, 8, shape).astype(np.float32))  # noqa: E731
+    cell.matrix = halves
+    cell.vector = lambda m, n, what: m.constant((cell.rng.integers(-8, 8, n) + 0.5).astype(np.float32))
+    content = cell.content()
+    check(content, [np.round(cell.turn()[0])], bound=1e-6)
+
+
+def test_no_activation(official):
+    """The candidate as it is: c = 2 * sigmoid(0), h = c * sigmoid(0). Officially what lay in memory before is taken."""
+    m = Model()
+    inputs = [m.input((1, 1)), *(m.constant(np.float32([[w]])) for w in (0, 0, 1, 0, 0, 0, 0, 0)), -1, -1, -1]
+    inputs += [m.constant(np.zeros(1, np.float32)) for _ in range(4)] + [-1, -1]
+    inputs += [m.variable((1, 1)), m.variable((1, 1))]
+    y = m.tensor((1, 1))
+    m.op("LSTM", inputs, [y])
+    m.output(y)
+    x = [np.float32([[2]])]
+    assert ours(m.content(), x)[0] == 0.5
+    assert official.run(m.content(), x)[0] != 0.5
+
+
+class Alike(OneWay):
+    """An integer cell with layer normalisation, whose sums differ by 1 at most: the variance is cut down to 0."""
+
+    def matrix(self, m, *shape):
+        return m.constant(self.rng.integers(-1, 2, shape).astype(np.int8), scale=0.02, zero_point=0)
+
+    def vector(self, m, size, what):
+        if what != "norm":
+            return super().vector(m, size, what)
+        return m.constant(self.rng.integers(-300, 300, size).astype(np.int16), scale=0.01, zero_point=0)
+
+
+@differential(60)
+@given(seed=SEEDS)
+def test_integer_sums_that_hardly_differ(seed):
+    """The least variance is 10000 times the coefficients' scale, here 100: it decides over the result."""
+    cell = Alike("LSTM", seed, "integer", "plain", norm=True, depth=2, cells=5)
+    content = cell.content()
+    (x,) = Interpreter(model_content=content).get_input_details()
+    # one step from zeros: the states are 0, too, give or take their zero point
+    near = x["quantization"][1] + cell.rng.integers(-1, 2, (cell.batch, cell.depth))
+    check(content, [near.astype(np.int8)])
+
+
+class Wide(OneWay):
+    """An integer cell of more than 16 cells with peepholes of a half: odd cell states make ties."""
+
+    def vector(self, m, size, what):
+        if what != "peephole":
+            return super().vector(m, size, what)
+        return m.constant(self.rng.choice([-8192, 8192], size).astype(np.int16), scale=2.0**-15, zero_point=0)
+
+
+@differential(40)
+@given(seed=SEEDS)
+def test_integer_ties_of_peepholes(seed):
+    """Whole blocks of 16 cells round ties up, the cells that are left away from zero."""
+    cell = Wide(OPS[1], seed, "integer", "peephole", norm=False, cells=37)
+    content = cell.content()
+    check(content, cell.turns(), sequence=True)
+
+
+class Diagonal(OneWay):
+    """Recurrent weights, some or all of them, are vectors of floats."""
+
+    def weights(self, m):
+        found = super().weights(m)
+        for k in range(4):
+            if found[4 + k] >= 0 and (self.rng.integers(2) or self.all):
+                found[4 + k] = m.constant(self.rng.uniform(-1, 1, self.cells).astype(np.float32))
+        return found
+
+    def options(self):
+        return super().options() | {"diagonal_recurrent_tensors": bool(self.rng.integers(2))}
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8", "uint8"])
+@pytest.mark.parametrize("all", [True, False])
+@differential(60)
+@given(seed=SEEDS)
+def test_diagonal(weights, all, seed):
+    """A vector stands for a diagonal matrix, whatever the option says."""
+    cell = Diagonal(OPS[1], seed, weights, FORMS[seed % 3], all=all, projection="no")
+    cell.units = cell.cells
+    content, turns = cell.content(), cell.turns()
+    steps = 1 if weights == "float32" or all else 3
+    check(content, turns, bound=bound(cell, steps), sequence=True)
+    check(content, turns, bound=bound(cell, steps), sequence=True, resolver="BUILTIN_WITHOUT_DEFAULT_DELEGATES")
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8", "integer"])
+@differential(60)
+@given(seed=SEEDS)
+def test_another_time(kind, seed):
+    """The sequence is resized between invokes, which sets the states back."""
+    cell = OneWay(OPS[1], seed, kind, FORMS[seed % 3])
+    content, turns = cell.content(), []
+    for time in (cell.time, 3, 1, 1, 4):
+        cell.time = time
+        turns.append(cell.turn())
+    check(content, turns, bound=bound(cell, 3), sequence=True)
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8", "integer"])
+@pytest.mark.parametrize("empty", ["batch", "time"])
+def test_empty(official, kind, empty):
+    cell = OneWay(OPS[1], 3, kind, "plain", **{empty: 0})
+    content = cell.content()
+    check(content, cell.turn())
+
+
+@pytest.mark.parametrize("kind", ["int8", "integer"])
+def test_constants_are_packed_once(kind):
+    """The matrices of all gates lie in one stack: what meets x, what meets the state, the projection."""
+    cell = OneWay(OPS[1], 5, kind, "whole")
+    graph = load_model(cell.content())
+    planner = Planner(graph, {}, keep_all=False)
+    for time in (2, 3, 4):
+        lead = (time, cell.batch) if cell.time_major else (cell.batch, time)
+        planner.plan(0, {graph.subgraphs[0].inputs[0]: (*lead, cell.depth)})
+    assert planner.packings == 3
+
+
+# ---- refusals
 
 
 @pytest.mark.parametrize("absent", [2, 4, 6, 8, 13, 18, 19])
