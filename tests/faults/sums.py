@@ -15,14 +15,14 @@ FAULTS = [
         "kernels/fixedpoint.py",
         "block = (2**24 - 1) // max(x_most * w_most, 1)",
         "block = (2**28 - 1) // max(x_most * w_most, 1)",
-        "kernels/test_dense.py::test_every_product_of_a_deep_row_counts",
+        "kernels/test_matmul.py::test_every_product_of_a_deep_row_counts",
     ),
     Fault(
         "the last block of depth is left out",
         "kernels/fixedpoint.py",
         "for start in range(0, depth, block):",
         "for start in range(0, depth - block + 1, block):",
-        "kernels/test_dense.py::test_every_product_of_a_deep_row_counts",
+        "kernels/test_matmul.py::test_every_product_of_a_deep_row_counts",
     ),
     Fault(
         "the last part of a deep filter is left out",

@@ -70,6 +70,13 @@ def test_int8_by_hand():
     np.testing.assert_array_equal(ours(content, [x, w])[0], [[-7]])
 
 
+def test_every_product_of_a_deep_row_counts():
+    """1501 * 127 * 127 = 24209629 is odd and beyond 2**24, so no float32."""
+    x, w = np.full((1, 1501), 127, np.int8), np.full((1501, 1), 127, np.int8)
+    content = model(("int8", x.shape, numbers(0.5)), ("int8", w.shape, numbers(0.5)), ("int32", {}))
+    assert ours(content, [x, w])[0].tolist() == [[24209629]]
+
+
 # ---- against the official runtime
 
 
