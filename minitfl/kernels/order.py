@@ -113,8 +113,8 @@ def _arg(site, kernel):
     at += x.rank if at < 0 else 0
     site.expect(x.shape[at] > 0, f"axis {at} of {x.shape} is empty")
     y = replace(site.output(0), type=kind).reshaped(x.shape[:at] + x.shape[at + 1 :])
-    # a copy without NaN and two masks of x, and positions as NumPy counts them
-    return Call(kernel, (x, at, y), (y,), workspace=x.nbytes + 2 * x.size + 32 * y.size)
+    # a copy without NaN, one with the axis at the end, two masks of x, and positions as NumPy counts them
+    return Call(kernel, (x, at, y), (y,), workspace=2 * (x.nbytes + x.size) + 32 * y.size)
 
 
 @op("TOPK_V2", max_version=3)
@@ -136,7 +136,8 @@ def top_k_(site):
         return _both_refused(values, indices, f"Output index type {indices.type} is not supported by TopK.")
     if indices.type == "int16" and values.size and n > 32767:
         return _both_refused(values, indices, "TopK row size exceeds output index type range.")
-    return Call(top_k, (x, values, indices), (values, indices))
+    # x in an order of its own, as whole numbers, and its places, as NumPy counts them
+    return Call(top_k, (x, values, indices), (values, indices), workspace=24 * x.size)
 
 
 def _both_refused(values, indices, message):
@@ -156,7 +157,7 @@ def unique(site):
         return _both_refused(values.reshaped(0), indices, f"Currently Unique doesn't support type: {x.type}")
     first, which = _first_places(site.value(x))
     values = values.reshaped(first.size)
-    return Call(picked, (x, first, which, values, indices), (values, indices))
+    return Call(picked, (x, first, which, values, indices), (values, indices), workspace=values.nbytes)
 
 
 def _first_places(x):

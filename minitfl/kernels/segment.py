@@ -146,7 +146,7 @@ def _segments(x: Tensor, ids: Tensor, count: int, combine: np.ufunc, start, y: T
     y = y.reshaped(count, *rest)
     rows = x.reshaped(ids.size, math.prod(rest))
     args = (rows, ids.reshaped(ids.size), combine, start, y.reshaped(count, math.prod(rest)))
-    return Call(segments, args, (y,), workspace=x.nbytes + 9 * ids.size)
+    return Call(segments, args, (y,), workspace=x.nbytes + 13 * ids.size)
 
 
 def _limits(type: str):
