@@ -76,20 +76,23 @@ def _multi_index(shape, indices, what):
 @Kernel
 def where(found, y):
     """found: the index arrays of what is not 0."""
-    y[...] = np.stack(found, axis=-1)
+    for axis, part in enumerate(found):
+        y[:, axis] = part
 
 
 @Kernel
 def select(condition, a, b, y):
     """y = a where condition, else b; all three broadcast."""
-    y[...] = np.where(condition, a, b)
+    y[...] = b
+    np.copyto(y, a, where=condition)
 
 
 @Kernel
 def one_hot(indices, on, off, axis, y):
     """y = on where the position along `axis` is the index, else off."""
     positions = np.arange(y.shape[axis]).reshape([-1 if a == axis else 1 for a in range(y.ndim)])
-    y[...] = np.where(np.expand_dims(indices, axis) == positions, on.reshape(()), off.reshape(()))
+    y[...] = off.reshape(())
+    np.copyto(y, on.reshape(()), where=np.expand_dims(indices, axis) == positions)
 
 
 # ---- preparations
@@ -116,7 +119,8 @@ def gather_(site):
     y = y.reshaped(x.shape[:axis] + indices.shape[batch_dims:] + x.shape[axis + 1 :])
     if _is_known(site, x) and _is_known(site, indices):
         check_indices(site.value(indices), x.shape[axis], "gather")
-    return Call(gather, (x, indices, axis, batch_dims, y), (y,))
+    copies = 2 * y.nbytes if batch_dims else 0
+    return Call(gather, (x, indices, axis, batch_dims, y), (y,), workspace=copies + 3 * indices.size)
 
 
 def _is_known(site, tensor):
@@ -140,7 +144,7 @@ def gather_nd_(site):
     count = indices.shape[-1]
     site.expect(count <= x.rank, f"indices of {count} numbers into an input of rank {x.rank}")
     y = replace(site.output(0), type=x.type).reshaped(indices.shape[:-1] + x.shape[count:])
-    return Call(gather_nd, (x, indices, y), (y,))
+    return Call(gather_nd, (x, indices, y), (y,), workspace=y.nbytes + 3 * indices.size)
 
 
 @op("SCATTER_ND", max_version=1)
@@ -162,7 +166,7 @@ def scatter_nd_(site):
     fits = count <= len(sizes) and updates.shape == wanted
     site.expect(fits, f"updates {updates.shape} for indices {indices.shape} into {sizes}")
     y = replace(site.output(0), type=updates.type).reshaped(sizes)
-    return Call(scatter_nd, (indices, updates, y), (y,))
+    return Call(scatter_nd, (indices, updates, y), (y,), workspace=3 * indices.size)
 
 
 @op("WHERE", max_version=2)
@@ -242,4 +246,4 @@ def one_hot_(site):
     y = y.reshaped(*indices.shape[:axis], length, *indices.shape[axis:])
     if on.type == "int16":
         return refused(y, "ONE_HOT of type int16")
-    return Call(one_hot, (indices, on, off, axis, y), (y,))
+    return Call(one_hot, (indices, on, off, axis, y), (y,), workspace=y.size)

@@ -108,7 +108,7 @@ def concatenation(site):
     y = y.reshaped(tuple(shape))
     tables = [_rescaling_table(t, y) for t in inputs] if first.type == "uint8" else []
     if any(table is not None for table in tables):
-        return Call(concatenate_rescaled, (axis, tables, *inputs, y), (y,))
+        return Call(concatenate_rescaled, (axis, tables, *inputs, y), (y,), workspace=y.nbytes)
     return Call(concatenate, (axis, *inputs, y), (y,))
 
 
@@ -236,7 +236,7 @@ def tile_(site):
         if x.data is not None and multiples.data is not None:
             site.unsupported(message)
         return refused(y, message)
-    return Call(tile, (x, tuple(times), y), (y,))
+    return Call(tile, (x, tuple(times), y), (y,), workspace=2 * y.nbytes)
 
 
 @op("BROADCAST_TO", max_version=4, min_version=2)

@@ -71,7 +71,7 @@ def range_(site):
     else:
         size = -(-abs(int(last) - int(first)) // abs(int(step)))
     y = replace(site.output(0), type=start.type).reshaped(size)
-    return Call(count_up, (start, delta, y), (y,))
+    return Call(count_up, (start, delta, y), (y,), workspace=y.nbytes)
 
 
 @op("FILL", max_version=5)
