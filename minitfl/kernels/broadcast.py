@@ -10,7 +10,7 @@ import numpy as np
 from minitfl.errors import ModelError, UnsupportedError
 from minitfl.graph import Tensor
 from minitfl.kernels.fixedpoint import bfloat16_to_float32, float32_to_bfloat16
-from minitfl.op import Call, Kernel
+from minitfl.op import Call, Kernel, Site
 
 BLOCK = 1 << 15  # elements; as int64 they fill a quarter of a megabyte, so that temporaries stay in the cache
 
@@ -57,6 +57,13 @@ def refused(y: Tensor, message: str, *others: Tensor) -> Call:
     others: the other outputs of the node.
     """
     return Call(refuse, (message, y), (y, *others))
+
+
+def refused_early(site: Site, y: Tensor, message: str, *read: Tensor) -> Call:
+    """refused, but at once where all that is read is constant: the official kernel runs while it is prepared then."""
+    if all(t.data is not None for t in read):
+        site.unsupported(message)
+    return refused(y, message)
 
 
 @Kernel

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from minitfl.errors import ModelError
-from minitfl.kernels.broadcast import refused
+from minitfl.kernels.broadcast import refused_early
 from minitfl.kernels.fixedpoint import round_away
 from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, op
@@ -232,10 +232,7 @@ def tile_(site):
     site.expect(all(n >= 0 for n in times), f"Multipliers must be non-negative, not {times}.")
     y = y.reshaped(tuple(n * k for n, k in zip(x.shape, times, strict=True)))
     if x.type not in MOVED | {"string"} and y.size:
-        message = f"Type '{x.type}' is not supported by tile."
-        if x.data is not None and multiples.data is not None:
-            site.unsupported(message)
-        return refused(y, message)
+        return refused_early(site, y, f"Type '{x.type}' is not supported by tile.", x, multiples)
     return Call(tile, (x, tuple(times), y), (y,), workspace=2 * y.nbytes)
 
 

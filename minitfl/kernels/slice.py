@@ -5,7 +5,7 @@ begin_mask and end_mask leave the bound out; ellipsis_mask makes it an Ellipsis;
 shrink_axis_mask a single index, whose axis goes. With `offset` an end counts from its begin.
 """
 
-from minitfl.kernels.broadcast import refused
+from minitfl.kernels.broadcast import refused, refused_early
 from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, op
 
@@ -60,7 +60,7 @@ def strided_slice(site):
     site.expect(len(split) <= MOST_AXES, f"{len(split)} axes with the new ones are too many")
     y = y.reshaped(tuple(shape))
     if x.type not in SLICED:
-        return refused(y, f"Type {x.type} is currently not supported by StridedSlice.")
+        return refused_early(site, y, f"Type {x.type} is currently not supported by StridedSlice.", *site.inputs)
     return Call(take_slices, (x, tuple(split), tuple(slices), y), (y,))
 
 

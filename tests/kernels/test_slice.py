@@ -211,6 +211,12 @@ def test_types(official):
     }
 
 
+def test_a_constant_is_refused_while_allocating(official):
+    x = Arg(sample("int4", (2, 2)), "int4", constant=True)
+    content, arrays = one_op("STRIDED_SLICE", [x, *[np.int32([1])] * 3], ["int4"])
+    assert check(content, arrays, must_run=False) == "error at allocate"
+
+
 @pytest.mark.parametrize("op, kind", [("SLICE", "int16"), ("STRIDED_SLICE", "int64")])
 def test_argument_types_refused(official, op, kind):
     arguments = [np.array([0, 0], kind), np.array([1, 1], kind)] + [np.array([1, 1], kind)] * (op == "STRIDED_SLICE")
