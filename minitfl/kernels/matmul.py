@@ -20,7 +20,14 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
-from minitfl.kernels.fixedpoint import exact_matmul, quantize_multipliers, rescale_twice, rescale_wide, stored_range
+from minitfl.kernels.fixedpoint import (
+    exact_matmul,
+    quantize_multipliers,
+    rescale_twice,
+    rescale_wide,
+    stored_range,
+    wrap_int32,
+)
 from minitfl.kernels.hybrid import hybrid_matmul, quantize_rows
 from minitfl.op import Call, Kernel, Site, op
 
@@ -62,7 +69,7 @@ def matmul_int16(x, w, adj_x, adj_y, multiplier, shift, low, high, y):
     """matmul_int for 16-bit x, whose 64-bit sums are rescaled by a 15-bit multiplier. All zeros are 0."""
     numbers = (np.broadcast_to(n, y.shape) for n in (multiplier, shift))
     for x, w, y, multiplier, shift in stacks(oriented(x, adj_x), oriented(w, adj_y), y, *numbers):
-        y[...] = np.clip(rescale_wide(exact_matmul(x, 0, w, 0), multiplier, shift), low, high)
+        y[...] = np.clip(wrap_int32(rescale_wide(exact_matmul(x, 0, w, 0), multiplier, shift)), low, high)
 
 
 @Kernel

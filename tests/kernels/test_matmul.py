@@ -165,6 +165,16 @@ def test_integers(x_type, w_type, y_type, seed):
     check(content, [x, w])
 
 
+def test_rescaled_sums_wrap(official):
+    """256 products of 16 bits, times 3.4: beyond 32 bits, and the official kernel keeps the lower 32."""
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(-30000, 30000, shape).astype(np.int16) for shape in ((4, 256), (256, 8)))
+    sides = [("int16", array.shape, numbers(scale)) for array, scale in ((x, 2.25907e-05), (w, 0.00045647))]
+    content = model(*sides, ("int16", numbers(3.05185e-09)))
+    check(content, [x, w])
+    assert 0 < (np.sign(ours(content, [x, w])[0]) != np.sign(x.astype(float) @ w)).sum() < 32
+
+
 @pytest.mark.parametrize("w_type", ("float32", "int8"))
 def test_another_shape_in_a_later_run(w_type):
     w = np.arange(12).reshape(3, 4).astype(w_type)
