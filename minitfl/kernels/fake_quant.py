@@ -16,10 +16,9 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.kernels.broadcast import blocks, refused, workspace
 from minitfl.kernels.convert import along_axis
+from minitfl.kernels.custom_options import read_options
 from minitfl.kernels.fixedpoint import round_away
 from minitfl.op import Call, Kernel, Site, op
-from minitfl.schema.flexbuffers import read_flexbuffer
-from minitfl.schema.reader import SchemaError
 
 
 @Kernel
@@ -85,19 +84,7 @@ def numeric_verify(site: Site) -> Call:
     if x.type in ("int16", "float16") and x.quantization is not None and not x.quantization.per_tensor:
         return refused(y, f"NumericVerify of type {x.type} with a scale for each channel")
     scale, zero = (np.float32(1), np.int64(0)) if x.type == "float16" else along_axis(site, x)
-    tolerance, fails = _options(site)
-    most = tolerance * np.float32(x.numbers[0]) if fails and tolerance >= 0.1 else np.inf
+    options = read_options(site, floats=["tolerance"], flags=["log_if_failed"])
+    tolerance = options["tolerance"]  # in steps
+    most = tolerance * np.float32(x.numbers[0]) if options["log_if_failed"] and tolerance >= 0.1 else np.inf
     return Call(difference, (x, reference, scale, zero, most, y), (y,), workspace=workspace(y, arrays=2))
-
-
-def _options(site: Site) -> tuple[np.float32, bool]:
-    """(tolerance in steps, whether a larger difference is an error)"""
-    try:
-        options = read_flexbuffer(site.custom_options)
-    except SchemaError as error:
-        raise ModelError(f"the options can't be read: {error}") from None
-    options = options if isinstance(options, dict) else {}
-    tolerance, fails = options.get("tolerance", 0), options.get("log_if_failed", False)
-    for value in (tolerance, fails):
-        site.expect(isinstance(value, (bool, int, float)), f"an option is {value!r}")
-    return np.float32(tolerance), bool(fails)

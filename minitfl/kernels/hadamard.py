@@ -12,10 +12,8 @@ import math
 
 import numpy as np
 
-from minitfl.errors import ModelError
+from minitfl.kernels.custom_options import read_options
 from minitfl.op import Call, Kernel, Site, op
-from minitfl.schema.flexbuffers import read_flexbuffer
-from minitfl.schema.reader import SchemaError
 
 
 @Kernel
@@ -38,7 +36,7 @@ def rotate(x, n, pieces, y):
 def hadamard_rotation(site: Site) -> Call:
     site.arity(1, 1)
     x, y = site.input(0), site.output(0)
-    n = _size(site)
+    n = read_options(site, ["hadamard_size"])["hadamard_size"]
     if x.type not in ("float32", "int32"):
         site.unsupported(f"type {x.type}")
     site.expect(y.type in ("float32", "int32"), f"output of type {y.type}")
@@ -50,13 +48,3 @@ def hadamard_rotation(site: Site) -> Call:
     if n < 0 or n & (n - 1):
         n, pieces = 1, 0
     return Call(rotate, (x, n, pieces, y), (y,), workspace=x.nbytes)
-
-
-def _size(site: Site) -> int:
-    try:
-        options = read_flexbuffer(site.custom_options)
-    except SchemaError as error:
-        raise ModelError(f"the options can't be read: {error}") from None
-    size = options.get("hadamard_size", 0) if isinstance(options, dict) else 0
-    site.expect(isinstance(size, int), f"hadamard_size is {size!r}")
-    return size
