@@ -13,7 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from minitfl.graph import Tensor
 from minitfl.kernels.fixedpoint import exact_matmul, exact_weights
+from minitfl.op import Site
 
 HALF = np.nextafter(np.float32(0.5), np.float32(0))  # |x| + HALF, cut off, is |x| rounded half up in float32
 
@@ -94,6 +96,12 @@ def hybrid_stack(stored, scales):
     uint8 weights hold the bits of int8 ones, as the oldest converters wrote them.
     """
     return (*exact_weights(stored.view(np.int8), 0, 255), np.broadcast_to(np.float32(scales), len(stored)))
+
+
+def hybrid_weights(site: Site, w: Tensor):
+    """The hybrid_stack of a node's weights with one scale, packed once for a graph."""
+    scale = w.numbers[0]
+    return site.packed(w, ("hybrid", scale), lambda stored: hybrid_stack(stored, scale))
 
 
 def hybrid_product(x, stack, asymmetric):

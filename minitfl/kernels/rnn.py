@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
-from minitfl.kernels.dense import legacy_scale
 from minitfl.kernels.fused import activate
-from minitfl.kernels.hybrid import hybrid_product, hybrid_stack
+from minitfl.kernels.hybrid import hybrid_product, hybrid_weights
 from minitfl.kernels.sequence import FORWARD, columns_in_time, in_time, joined
 from minitfl.op import Call, Kernel, Site, op
 
@@ -151,11 +150,6 @@ def _cell(
     if w.type == "float32":
         args = (activation, way, w, aux_w, recurrent, *arrays)
         return Call(rnn_float, args, (output,), mutates=(h,), workspace=bound)
-    stacks = tuple(None if t is None else _stack(site, t) for t in (w, aux_w, recurrent))
+    stacks = tuple(None if t is None else hybrid_weights(site, t) for t in (w, aux_w, recurrent))
     args = (bool(site.options.asymmetric_quantize_inputs), activation, way, *stacks, *arrays)
     return Call(rnn_hybrid, args, (output,), mutates=(h,), workspace=bound)
-
-
-def _stack(site: Site, t: Tensor):
-    scale = legacy_scale(t)
-    return site.packed(t, ("hybrid", scale), lambda stored: hybrid_stack(stored, scale))

@@ -10,8 +10,10 @@ Nakkiran et al., Interspeech 2015, "Compressing Deep Neural Networks using a Ran
     x          w_feature      w_time    bias       state      y          kernel
     float32    float32        float32   float32    float32    float32    svdf_float
     float32    int8 uint8     int8      float32    float32    float32    svdf_hybrid
-    int8       int8           int16     int32      int16      int8       svdf_int
-    int8       int8           int8      int32      int8       int8       svdf_int
+    int8       int8 uint8     int16     int32      int16      int8       svdf_int
+    int8       int8 uint8     int8      int32      int8       int8       svdf_int
+
+uint8 weights hold the bits of int8 ones.
 """
 
 from __future__ import annotations
@@ -20,18 +22,16 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
-from minitfl.kernels.dense import legacy_scale
 from minitfl.kernels.fixedpoint import exact_matmul, quantize_multiplier, rescale_twice, stored_range, wrap_int32
 from minitfl.kernels.fused import activate
-from minitfl.kernels.hybrid import hybrid_matmul, quantize_rows
+from minitfl.kernels.hybrid import hybrid_product, hybrid_weights
 from minitfl.op import Call, Kernel, Site, op
 
+BYTES = ("int8", "uint8")
 TYPES = {  # of x, w_feature, w_time, state, y
     ("float32", "float32", "float32", "float32", "float32"),
-    ("float32", "int8", "int8", "float32", "float32"),
-    ("float32", "uint8", "uint8", "float32", "float32"),
-    ("int8", "int8", "int16", "int16", "int8"),
-    ("int8", "int8", "int8", "int8", "int8"),
+    *(("float32", w, time, "float32", "float32") for w in BYTES for time in BYTES),
+    *(("int8", w, stored, stored, "int8") for w in BYTES for stored in ("int8", "int16")),
 }
 
 # ---- kernels
@@ -45,10 +45,9 @@ def svdf_float(x, w_feature, w_time, bias, activation, state, y):
 
 
 @Kernel
-def svdf_hybrid(x, w_feature, scale, w_time, time_scale, bias, asymmetric, activation, state, y):
-    """svdf_float for weights stored in int8, of which w_feature meets x in integers. scale, time_scale: float32."""
-    q, x_scale, zero = quantize_rows(x, asymmetric)
-    _push(state, hybrid_matmul(q, x_scale, zero, w_feature.view(np.int8), scale))
+def svdf_hybrid(x, w_feature, w_time, time_scale, bias, asymmetric, activation, state, y):
+    """svdf_float for weights stored in int8; w_feature, a hybrid_stack, meets x in integers. time_scale: float32."""
+    _push(state, hybrid_product(x, w_feature, asymmetric))
     _through_time(state, w_time.view(np.int8) * np.float32(time_scale), bias, activation, y)
 
 
@@ -59,10 +58,10 @@ def svdf_int(x, w_feature, w_time, bias, x_zero, to_state, state_zero, low, high
     to_state, to_y: (multiplier, shift) from x_scale * feature_scale to the state's scale, and on to y's; low, high: the
     range of the state. Sums of 16-bit products wrap at 32 bits.
     """
-    newest = rescale_twice(exact_matmul(x, x_zero, w_feature.T, 0), *to_state) + state_zero
+    newest = rescale_twice(exact_matmul(x, x_zero, w_feature.view(np.int8).T, 0), *to_state) + state_zero
     _push(state, np.clip(newest, low, high))
     total = np.einsum("bfm,fm->bf", state.astype(np.int64) - state_zero, w_time.astype(np.int64))
-    total = total.reshape(*y.shape, -1).sum(-1) + bias
+    total = _ranks(total, y).sum(-1) + bias
     y[...] = np.clip(rescale_twice(wrap_int32(total), *to_y) + y_zero, -128, 127)
 
 
@@ -73,9 +72,14 @@ def _push(state, newest):
 
 def _through_time(state, w_time, bias, activation, y):
     total = np.einsum("bfm,fm->bf", state, w_time)
-    np.sum(total.reshape(*y.shape, -1), axis=-1, out=y)
+    np.sum(_ranks(total, y), axis=-1, out=y)
     y += bias
     activate(y, activation)
+
+
+def _ranks(total, y):
+    """(batch, filters) -> (batch, units, rank)"""
+    return total.reshape(*y.shape, total.shape[1] // y.shape[1])
 
 
 # ---- while preparing
@@ -86,11 +90,7 @@ def svdf(site: Site) -> Call:
     site.arity(5, 1)
     x, w_feature, w_time, state = (site.input(i) for i in (0, 1, 2, 4))
     bias, y = site.optional(3), site.output(0)
-    if (x.type, w_feature.type, w_time.type, state.type, y.type) not in TYPES:
-        site.unsupported(
-            f"{x.type} with weights of {w_feature.type} and {w_time.type} and a state of {state.type} to {y.type} "
-            "is not supported"
-        )
+    site.expect(x.type in ("float32", "int8"), f"the input is {x.type}")
     for what, t in (("x", x), ("w_feature", w_feature), ("w_time", w_time), ("state", state)):
         site.expect(t.rank == 2, f"{what} has the shape {t.shape}, not two axes")
     (batch, depth), (filters, w_depth), (time_filters, memory) = (t.known_shape for t in (x, w_feature, w_time))
@@ -113,6 +113,9 @@ def svdf(site: Site) -> Call:
     bias = np.zeros(units, wanted) if bias is None else bias.reshaped(units)
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
     numbers = () if x.type == "float32" else _numbers(site, x, w_feature, w_time, state, y)
+    types = x.type, w_feature.type, w_time.type, state.type, y.type
+    if types not in TYPES:
+        return refused(y, "{} with weights of {} and {} and a state of {} to {} is not supported".format(*types))
     if not state.is_variable:
         return refused(y, "the state is not a variable")
     state = state.reshaped(batch, filters, memory)
@@ -125,9 +128,8 @@ def svdf(site: Site) -> Call:
     if w_feature.type == "float32":
         args = (x, w_feature, w_time, bias, activation, state, y)
         return Call(svdf_float, args, (y,), mutates=(state,), workspace=bound)
-    scales = np.float32(legacy_scale(w_feature)), np.float32(legacy_scale(w_time))
-    asymmetric = bool(site.options.asymmetric_quantize_inputs)
-    args = (x, w_feature, scales[0], w_time, scales[1], bias, asymmetric, activation, state, y)
+    asymmetric, time_scale = bool(site.options.asymmetric_quantize_inputs), np.float32(w_time.numbers[0])
+    args = (x, hybrid_weights(site, w_feature), w_time, time_scale, bias, asymmetric, activation, state, y)
     return Call(svdf_hybrid, args, (y,), mutates=(state,), workspace=bound)
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from minitfl import Interpreter
 from minitfl.build import Model
 from tests.cases import SEEDS, check, differential, ours
 from tests.kernels.test_dense import numbers
+from tests.sweep import sweep
 
 TURNS = 5
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH")
@@ -32,7 +34,7 @@ def sizes(rng):
     return batch, int(rng.choice([1, 3, 8, 17, 40])), units, rank, int(rng.choice([1, 2, 3, 8, 10, 16]))
 
 
-def float_case(seed, weights):
+def float_case(seed, weights, time_weights=None):
     """(content, turns, bound): 2 * (roundings on the way) * 2**-24 * (what the sums' magnitudes add up to)."""
     rng = np.random.default_rng(seed)
     batch, depth, units, rank, memory = sizes(rng)
@@ -44,8 +46,8 @@ def float_case(seed, weights):
         w = [(rng.normal(size=(filters, n)).astype(np.float32), {}) for n in (depth, memory)]
     else:
         w = [
-            (rng.integers(-127, 128, (filters, n)).astype(np.int8).view(weights), numbers(2.0 ** rng.uniform(-8, -2)))
-            for n in (depth, memory)
+            (rng.integers(-127, 128, (filters, n)).astype(np.int8).view(type), numbers(2.0 ** rng.uniform(-8, -2)))
+            for n, type in ((depth, weights), (memory, time_weights or weights))
         ]
     bias = (rng.normal(size=units).astype(np.float32), {}) if rng.random() < 0.7 else None
     content = model(
@@ -65,7 +67,7 @@ def float_case(seed, weights):
     return content, turns, 2 * (depth + memory * rank + 8) * 2.0**-24 * total
 
 
-def integer_case(seed):
+def integer_case(seed, weights="int8"):
     rng = np.random.default_rng(seed)
     batch, depth, units, rank, memory = sizes(rng)
     filters = units * rank
@@ -75,7 +77,7 @@ def integer_case(seed):
     y_scale = np.float32(state_scale * time_scale * memory * rank * 2 ** rng.uniform(18, 23))
     content = model(
         ("int8", (batch, depth), numbers(x_scale, int(rng.integers(-128, 128)))),
-        (rng.integers(-127, 128, (filters, depth)).astype(np.int8), numbers(feature_scale)),
+        (rng.integers(-127, 128, (filters, depth)).astype(np.int8).view(weights), numbers(feature_scale)),
         (rng.integers(-32767, 32768, (filters, memory)).astype(np.int16) // 16, numbers(time_scale)),
         (rng.integers(-(2**20), 2**20, units).astype(np.int32), numbers(state_scale * time_scale))
         if rng.random() < 0.7
@@ -148,14 +150,44 @@ def test_floats(weights, seed):
     check(content, turns, sequence=True, bound=bound, ulps=4)
 
 
+@pytest.mark.parametrize("weights", ["int8", "uint8"])
 @differential()
 @given(seed=SEEDS)
-def test_int8(seed):
-    content, turns = integer_case(seed)
+def test_int8(weights, seed):
+    content, turns = integer_case(seed, weights)
     check(content, turns, sequence=True)
 
 
-# ---- refusals
+@pytest.mark.parametrize("weights", [("int8", "uint8"), ("uint8", "int8")], ids="-".join)
+@differential()
+@given(seed=SEEDS)
+def test_weights_of_two_types(weights, seed):
+    """The bits of uint8 weights are those of int8 ones, each for itself."""
+    content, turns, bound = float_case(seed, *weights)
+    check(content, turns, sequence=True, bound=bound, ulps=4)
+
+
+def test_an_empty_batch():
+    """The official kernel crashes."""
+    given = F | {"x": ("float32", (0, 4), {}), "state": ("float32", (0, 30), {}), "y": ("float32", (0, 3), {})}
+    assert ours(model(**given), [np.zeros((0, 4), np.float32)])[0].shape == (0, 3)
+
+
+def test_the_state_can_be_reset():
+    interpreter = Interpreter(model_content=model(**F))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(0, np.ones((2, 4), np.float32))
+    y = interpreter.get_output_details()[0]["index"]
+    results = []
+    for _ in range(2):
+        interpreter.invoke()
+        results.append(interpreter.get_tensor(y))
+    interpreter.reset_all_variables()
+    interpreter.invoke()
+    assert not np.array_equal(*results) and np.array_equal(interpreter.get_tensor(y), results[0])
+
+
+# ---- types and refusals
 
 F = {
     "x": ("float32", (2, 4), {}),
@@ -184,7 +216,7 @@ REFUSED = {
     "a state of rank 3": F | {"state": ("float32", (2, 6, 5), {})},
     "another activation of int8": I8 | {"fused_activation_function": "NONE"},
     "no scale": I8 | {"x": ("int8", (2, 4), {})},
-    "int16": I8 | {"x": ("int16", (2, 4), numbers(0.1))},
+    "an input of int16": I8 | {"x": ("int16", (2, 4), numbers(0.1))},
 }
 
 
@@ -194,3 +226,23 @@ def test_refused(case):
     x = given["x"]
     outcome = check(model(**given), [np.zeros(x[1], x[0])], must_run=False)
     assert outcome == ("error at invoke" if case.startswith("another activation") else "error at allocate")
+
+
+def of_types(x, w_feature):
+    """The other types are those that the official kernels take theirs for."""
+    if x == "int8" and w_feature == "float32":
+        return None  # officially the input is read as floats
+    given = I8 if x == "int8" else F
+    type = np.int8 if w_feature == "string" else np.dtype(w_feature)
+    w = (np.zeros((6, 4), type), numbers(0.1) if w_feature in ("int8", "uint8") else {})
+    w_time = given["w_time"]
+    if x != "int8" and w_feature in ("int8", "uint8"):
+        w_time = np.ones((6, 5), np.int8), numbers(0.1)
+    given = given | {"x": (x, (2, 4), given["x"][2]), "w_feature": w, "w_time": w_time}
+    return model(**given, fused_activation_function="RELU"), [np.zeros((2, 4), x)]
+
+
+def test_types(official):
+    some = "float32 float16 float64 int8 uint8 int16 int32 int64 bool".split()
+    taken = sweep(of_types, (some, some))
+    assert taken == {(x, w) for x in ("float32", "int8") for w in ("float32", "int8", "uint8")} - {("int8", "float32")}
