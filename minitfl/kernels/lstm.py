@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minitfl.graph import Tensor
+from minitfl.kernels.broadcast import refused
 from minitfl.kernels.dense import legacy_scale
 from minitfl.kernels.lstm_basic import basic
 from minitfl.kernels.lstm_float import BLOCK_NBYTES, lstm_float, lstm_hybrid
@@ -30,6 +31,8 @@ from minitfl.kernels.lstm_numbers import int8_numbers, int_numbers
 from minitfl.kernels.lstm_weights import Weights, check_weights, real_of, sizes, stack_of, stored_kinds, weights_of
 from minitfl.kernels.sequence import FORWARD, joined
 from minitfl.op import Call, Kernel, Site, op
+
+KINDS = {"float32": ("float32", "int8", "uint8"), "int8": ("int8", "uint8")}  # of weights, for each type of x
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ def lstm(site: Site) -> Call:
         return basic(site)
     x, w = _start(site)
     site.expect(x.rank == 2, f"the input has {x.rank} axes, not 2")
+    _check_kind(site, w)
     _, units = sizes(site, w, diagonal=False)
     y = site.output(0).reshaped(x.known_shape[0], units)
     sequence, result = x.reshaped(1, *x.known_shape), y.reshaped(1, *y.known_shape)
@@ -87,6 +91,7 @@ def bidirectional_sequence_lstm(site: Site) -> Call:
     crossed = "aux_to_output" in forward
     site.expect(crossed == ("aux_to_output" in backward), "one cell has auxiliary weights, the other has none")
     site.expect(aux is not None or not crossed, "auxiliary weights without an auxiliary input")
+    _check_kind(site, forward)
     cells, units = sizes(site, forward, diagonal=False)
     site.expect(sizes(site, backward, diagonal=False) == (cells, units), "the two cells differ in size")
     site.expect(
@@ -109,6 +114,13 @@ def bidirectional_sequence_lstm(site: Site) -> Call:
 # ---- one cell
 
 
+def _check_kind(site: Site, w: Weights) -> None:
+    """For the operators that look at the type of their weights before they run."""
+    kind = w["input_to_output"].type
+    if kind not in KINDS["float32"]:
+        site.unsupported(f"an LSTM with weights of {kind}")
+
+
 def _call(site: Site, cell: Cell, diagonal: bool) -> Call:
     w, x, aux = cell.w, cell.x, cell.aux
     integer = x.type == "int8"
@@ -118,6 +130,9 @@ def _call(site: Site, cell: Cell, diagonal: bool) -> Call:
     h, c = _state(site, cell.h, batch, units), _state(site, cell.c, batch, cells)
     clips = np.float32(site.options.cell_clip), np.float32(site.options.proj_clip)
     site.expect(min(clips) >= 0, f"cell_clip and proj_clip are {clips}")
+    kind = w["input_to_output"].type
+    if kind not in KINDS.get(x.type, ()):
+        return refused(cell.output, f"an LSTM on {x.type} with weights of {kind} is not supported")
     types = [t.type for t in (x, h, c, cell.y)]
     if types not in (["float32"] * 4, ["int8", "int8", "int16", "int8"]):
         site.unsupported(f"an LSTM from {types[0]} to {types[3]}, with states of {types[1]} and {types[2]}")
@@ -127,9 +142,6 @@ def _call(site: Site, cell: Cell, diagonal: bool) -> Call:
         args = (tuple(vectors), *numbers, cell.way, *sequences, h, c, cell.y, *vectors.values())
         return Call(kernel, args, (cell.output,), mutates=(h, c), workspace=workspace)
 
-    kind = w["input_to_output"].type
-    if kind not in ("float32", "int8", "uint8") or (integer and kind == "float32"):
-        site.unsupported(f"an LSTM on {x.type} with weights of {kind}")
     if integer:
         count = len(site.intermediates)
         if count not in ((5,) if diagonal else (5, 12)):

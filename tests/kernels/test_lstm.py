@@ -10,7 +10,9 @@ from minitfl.kernels import gates
 from minitfl.load import load_model
 from minitfl.planning import Planner
 from tests.cases import SEEDS, OursFailed, check, differential, ours
+from tests.kernels import sparse
 from tests.kernels.lstm_cells import FORMS, INTEGER_FORMS, OneWay, bound
+from tests.sweep import sweep
 
 OPS = ("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM")
 operators = pytest.mark.parametrize("op", OPS)
@@ -176,6 +178,29 @@ def test_diagonal(weights, all, seed):
     check(content, turns, bound=bound(cell, steps), sequence=True, resolver="BUILTIN_WITHOUT_DEFAULT_DELEGATES")
 
 
+class Sparse(OneWay):
+    """All matrices are stored in blocks of 16 columns, of which some are left away."""
+
+    def matrix(self, m, *shape):
+        if len(shape) == 1:
+            return super().matrix(m, *shape)
+        blocks = self.rng.integers(-127, 128, (shape[0], shape[1] // 16, 16)).astype(np.int8)
+        blocks[self.rng.random(blocks.shape[:2]) < 0.5] = 0
+        scale = float(np.float32(self.rng.uniform(0.002, 0.01)))
+        return sparse.constant(m, blocks.reshape(shape), (0, 1, 2), "dsd", [(1, 16)], scale=scale, zero_point=0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@differential(60)
+@given(seed=SEEDS)
+def test_sparse(form, seed):
+    """One step from a state of zeros, which is all that the official kernel gets right."""
+    sizes = {"depth": 32, "cells": 48, "units": 16, "projection": "bias", "asymmetric": False}
+    cell = Sparse("LSTM", seed, "int8", form, **sizes)
+    content = cell.content()
+    check(content, cell.turn(), bound=bound(cell, 1))
+
+
 @pytest.mark.parametrize("kind", ["float32", "int8", "integer"])
 @differential(60)
 @given(seed=SEEDS)
@@ -210,6 +235,96 @@ def test_constants_are_packed_once(kind):
 
 
 # ---- refusals
+
+
+def of_types(op, x, w):
+    """The other types are those that the official kernels take theirs for."""
+    if w == "float32" and x != "float32":
+        return None  # officially the input is read as floats
+    m, integer = Model(), x == "int8"
+    numbers = {"scale": 2.0**-11, "zero_point": 0}
+    shape = (1, 2) if op == "LSTM" else (1, 1, 2)
+    inputs, arrays = [m.input(shape, x, **(numbers if integer else {}))], [np.zeros(shape, x)]
+    for _ in range(8):
+        inputs.append(m.input((2, 2), w, **(numbers if w in ("int8", "uint8") else {})))
+        arrays.append(np.zeros((2, 2), w))
+    inputs += [-1] * 3 + [m.constant(np.zeros(2, "int32" if integer else "float32")) for _ in range(4)] + [-1] * 2
+    inputs.append(m.variable((1, 2), "int8" if integer else "float32", **(numbers if integer else {})))
+    inputs.append(m.variable((1, 2), "int16" if integer else "float32", **(numbers if integer else {})))
+    y = m.tensor((), "int8" if integer else "float32", **(numbers if integer else {}))
+    middle = [m.tensor((), "int16", **numbers) for _ in range(5)] if integer else []
+    m.op(op, inputs, [y], intermediates=middle, fused_activation_function="TANH")
+    m.output(y)
+    return m.content(), arrays
+
+
+@operators
+def test_types(official, op):
+    some = "float32 float16 float64 int8 uint8 int16 int32 bool".split()
+    taken = sweep(lambda x, w: of_types(op, x, w), (some, some))
+    weights = ("float32", "int8", "uint8")
+    assert taken == {(x, w) for x in ("float32", "int8") for w in weights} - {("int8", "float32")}
+
+
+def altered(op, change):
+    """A plain cell of 2 inputs, 3 cells and outputs, batch 1, with some shapes changed; None: absent."""
+    shapes = {0: (1, 2) if op == "LSTM" else (1, 2, 2)}
+    shapes |= {1 + k: (3, 2) for k in range(4)} | {5 + k: (3, 3) for k in range(4)}
+    shapes |= {12 + k: (3,) for k in range(4)} | {18: (1, 3), 19: (1, 3)}
+    shapes |= {i: shape for i, shape in change.items() if isinstance(i, int)}
+    m = Model()
+    inputs = [-1] * change.get("count", 24)
+    for i, shape in shapes.items():
+        if shape is not None and i < len(inputs):
+            make = m.input if i == 0 else m.variable if i in (18, 19) else None
+            inputs[i] = make(shape) if make else m.constant(np.ones(shape, np.float32))
+    if change.get("no variable"):
+        inputs[18] = m.tensor((1, 3))
+    y = m.tensor((1, 3))
+    m.op(op, inputs, [y], fused_activation_function="TANH", **change.get("options", {}))
+    m.output(y)
+    return m.content(), [np.zeros(shapes[0], np.float32)]
+
+
+REFUSED = {
+    "another count of inputs": {"count": 21},
+    "another depth": {2: (3, 4)},
+    "other cells": {3: (4, 2)},
+    "no forget gate": {2: None},
+    "a part of an input gate": {5: None},
+    "a bias of an input gate that is not there": {1: None, 5: None},
+    "a part of the peepholes": {11: (3,)},
+    "a peephole of the input gate alone": {1: None, 5: None, 12: None, 9: (3,)},
+    "a bias without projection": {17: (3,)},
+    "a projection of another size": {16: (3, 4)},
+    "coefficients of all gates but the input gate": {21: (3,), 22: (3,), 23: (3,)},
+    "coefficients of a coupled input gate": {1: None, 5: None, 12: None, **{20 + k: (3,) for k in range(4)}},
+    "a state of another size": {18: (1, 4)},
+    "a cell state of another size": {19: (2, 3)},
+    "a state that is no variable": {"no variable": True},
+    "a negative clip": {"options": {"cell_clip": -1.0}},
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@operators
+def test_refused(official, op, case):
+    assert check(*altered(op, REFUSED[case]), must_run=False) == "error at allocate"
+
+
+ACCEPTED = {
+    "as it is": {},
+    "flat states": {18: (3,), 19: (3, 1)},
+    "twenty inputs": {"count": 20},
+    "a coupled input gate": {1: None, 5: None, 12: None},
+    "a peephole of a coupled input gate": {1: None, 5: None, 12: None, 9: (3,), 10: (3,), 11: (3,)},
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+@operators
+def test_accepted(official, op, case):
+    assert check(*altered(op, ACCEPTED[case]), bound=1e-6) == "equal"
 
 
 @pytest.mark.parametrize("absent", [2, 4, 6, 8, 13, 18, 19])
