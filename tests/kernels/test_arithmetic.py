@@ -182,6 +182,27 @@ def test_quantized_div(type, data):
     assert (mine[right > 31] == zero).all()
 
 
+@pytest.mark.parametrize("type", ["int8", "uint8", "int16"])
+@differential()
+@given(data=st.data())
+def test_quantized_div_of_large_numbers(type, data):
+    """Every quotient is one that the official kernel shifts by 0 to 31 bits: the others are made large."""
+    draw = data.draw
+    shape = draw(shapes(0, 4, 5, min_side=0))
+    q1, q2, q3 = (numbers(draw, type) for _ in range(3))
+    shift = np.frexp(np.float32(q1["scale"]) / (np.float32(q2["scale"]) * np.float32(q3["scale"])))[1]
+    assume(-8 <= shift <= 15)
+    x1, x2 = array(draw, type, shape), array(draw, type, shape)
+    zero1, zero2, info = q1["zero_point"], q2["zero_point"], np.iinfo(type)
+    x2 = np.where(x2 == zero2, x2.dtype.type(zero2 ^ 1), x2)
+    right = div_shift(x1.astype(int) - zero1, x2.astype(int) - zero2, shift)
+    unsound = (right < 0) | (right > 31)
+    x1 = np.where(unsound, x1.dtype.type(max(info.max, info.min, key=lambda n: abs(n - zero1))), x1)
+    x2 = np.where(unsound, x2.dtype.type(zero2 ^ 1), x2)
+    content = model("DIV", [(type, shape, q1), (type, shape, q2)], (type, shape, q3), **options(draw, "DIV"))
+    check(content, [x1, x2])
+
+
 def div_shift(x1, x2, shift):
     """The bits by which DIV shifts the quotient right: those that x1 lacks to 31 and x2 has, less the scales' share."""
     dividend = x1 * np.sign(x2)

@@ -130,6 +130,13 @@ def test_small_scale():
     np.testing.assert_array_equal(ours(content, [np.int8([-128, 0, 5, 127])])[0], [-64] * 4)
 
 
+def test_a_large_scale_of_int16():
+    """A step of 8 is all or nothing; officially the product of 32 bits overflows."""
+    content = one("SOFTMAX", "int16", (3,), {"scale": 8.0, "zero_point": 0}, OUTPUT["int16"], beta=1.0)
+    y = ours(content, [np.int16([-32768, 5, 32767])])[0]
+    np.testing.assert_allclose(y / 32768, [0, 0, 1], atol=1e-3)
+
+
 # ---- refusals
 
 
