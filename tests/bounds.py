@@ -101,5 +101,6 @@ def sum_of_products(step):
     with np.errstate(all="ignore"):
         kernel(**values)
     weights = next(values[name] for name in ("w", "b", "filter") if name in values)
-    depth = weights.size // max(weights.shape[UNITS.get(step.node.op, -1)], 1)
+    axis = 0 if step.kernel.__name__.startswith("dense") else UNITS.get(step.node.op, -1)
+    depth = weights.size // max(weights.shape[axis], 1)
     return depth, total.astype(np.float64)

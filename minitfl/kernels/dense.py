@@ -21,152 +21,33 @@ scale. The shuffled format has a second output, see dense_shuffled.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
+from minitfl.kernels.dense_rows import (
+    SMALL_NBYTES,
+    dense_fixed,
+    dense_float,
+    dense_hybrid,
+    dense_int,
+    dense_shuffled,
+    dense_without_depth,
+    rows_workspace,
+)
 from minitfl.kernels.fixedpoint import (
     activation_range,
-    exact_matmul,
     exact_weights,
     float_activation_range,
     quantize_multipliers,
-    requantize,
-    rescale_real,
-    rescale_twice,
 )
-from minitfl.kernels.fused import ACTIVATIONS, activate
-from minitfl.kernels.hybrid import quantize_into, row_scales
+from minitfl.kernels.fused import ACTIVATIONS
 from minitfl.kernels.sums import MAGNITUDE, packed
-from minitfl.op import Call, Kernel, Site, op
+from minitfl.op import Call, Site, op
 
-BLOCK = 1 << 17  # elements that the temporaries of some rows may have
-SMALL_NBYTES = 1 << 17  # more than all that depends on one side alone
 CLAMPS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 NARROW = ("int4", "int2")
-
-# ---- kernels
-
-
-@Kernel
-def dense_float(x, w, bias, low, high, y):
-    """y = clip(x @ w.T + bias, low, high); x (batch, depth), w (units, depth), y (batch, units)."""
-    np.matmul(x, w.T, out=y)
-    y += bias
-    np.clip(y, low, high, out=y)
-
-
-@Kernel
-def dense_int(x, x_zero, w, w_zero, parts, bias, factor, y_zero, low, high, y):
-    """dense_float on stored integers, where real = scale * (stored - zero).
-
-    The bias is stored with scale x_scale * w_scale and zero 0, so it adds to the sum of products as it is.
-    factor (units,): x_scale * w_scale / y_scale, float64. low, high: stored values. w: floats that hold w - w_zero with
-    `parts` as fixedpoint.exact_weights gives them; or the stored weights, parts None.
-    """
-    for rows, total in _integer_sums(x, x_zero, w, w_zero, parts):
-        y[rows] = np.clip(rescale_real(np.add(total, bias, dtype=np.float64), factor) + y_zero, low, high)
-
-
-@Kernel
-def dense_fixed(x, x_zero, w, w_zero, parts, bias, multiplier, shift, y_zero, low, high, rule, y):
-    """dense_int whose sums are rescaled by multiplier and shift (units,) and a rule, see fixedpoint.requantize."""
-    for rows, total in _integer_sums(x, x_zero, w, w_zero, parts):
-        requantize(total, bias, multiplier, shift, y_zero, low, high, rule, y[rows])
-
-
-@Kernel
-def dense_shuffled(x, w, bias, multiplier, shift, low, high, y, shuffled):
-    """dense_int on bytes with their highest bit turned over, which makes them signed numbers with zero 0.
-
-    w is kept in that form, and 4 units by 16 depths together: (units / 4, depth / 16, 4, 16). The same is done to x;
-    `shuffled` takes the result, (depth / 16, batch, 16).
-    """
-    units, depth = w.shape
-    w = (w.reshape(units // 4, depth // 16, 4, 16).swapaxes(1, 2).reshape(units, depth)).view(np.int8)
-    x = x ^ np.uint8(0x80)
-    shuffled[...] = x.reshape(len(x), depth // 16, 16).swapaxes(0, 1).reshape(shuffled.shape)
-    total = exact_matmul(x.view(np.int8), 0, w.T, 0) + bias
-    y[...] = np.clip(rescale_twice(total, multiplier, shift), low, high)
-
-
-@Kernel
-def dense_hybrid(x, w, w_scale, parts, bias, asymmetric, activation, y):
-    """dense_float for float x, each of whose rows is brought to 8 bits, and stored w with w_scale float32 (units,).
-
-    w, parts: as in dense_int.
-    """
-    if parts is None:
-        w, parts = exact_weights(w.view(np.int8), 0, MAGNITUDE["int8"])
-    scale, inverse, zero = row_scales(x, asymmetric)
-    scale, inverse, zero = scale[:, None], inverse[:, None], zero[:, None]
-
-    def load(rows):
-        q = np.empty(x[rows].shape, w.dtype)
-        quantize_into(x[rows], inverse[rows], zero[rows], asymmetric, q)
-        q -= zero[rows]
-        return q
-
-    for rows, total in _sums(x, w, parts, load):
-        total = total.astype(np.float32, copy=False)
-        with np.errstate(invalid="ignore", over="ignore"):
-            total *= scale[rows] * w_scale
-        np.add(total, bias, out=y[rows])
-    activate(y, activation)
-
-
-@Kernel
-def dense_without_depth(y):
-    """y = 0, whatever that stands for: of no products not even the bias is left."""
-    y[...] = 0
-
-
-# ---- sums of products
-
-
-def _integer_sums(x, x_zero, w, w_zero, parts):
-    """_sums of (x - x_zero) @ (w - w_zero).T for what dense_int is given."""
-    if parts is None:
-        w, parts = exact_weights(w, w_zero, MAGNITUDE[x.dtype.name])
-
-    def load(rows):
-        return np.subtract(x[rows], x_zero, dtype=w.dtype, casting="unsafe")
-
-    return _sums(x, w, parts, load)
-
-
-def _sums(x, w, parts, load) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields (rows, total): the sums of products of some rows after the other, floats (rows, units) to be used up.
-
-    load(rows) gives rows of x in w's type. Depths parts[i] to parts[i + 1] are summed in that type; if there are more
-    such parts, they together in float64.
-    """
-    step = _rows_together(len(x), *w.shape)
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        part = load(rows)
-        total = np.matmul(part[:, : parts[1]], w[:, : parts[1]].T)
-        if len(parts) > 2:
-            total = total.astype(np.float64)
-            for a, b in pairwise(parts[1:]):
-                total += np.matmul(part[:, a:b], w[:, a:b].T)
-        yield rows, total
-
-
-def _rows_together(batch: int, units: int, depth: int) -> int:
-    return max(1, min(batch, BLOCK // max(depth + 4 * units, 1)))
-
-
-def workspace(batch: int, units: int, depth: int, computed: bool) -> int:
-    """Bytes that bound the temporaries of a kernel that goes through _sums; computed: w is no constant."""
-    rows = _rows_together(batch, units, depth) * (24 * depth + 64 * units)
-    return rows + 128 * batch + (24 * units * depth if computed else 0) + SMALL_NBYTES
-
-
-# ---- while preparing
 
 
 @op("FULLY_CONNECTED", max_version=14)
@@ -350,7 +231,7 @@ def _prepared(site: Site, w: Tensor, w_zero: int, x_type: str):
 
 
 def _needed(x: Tensor, w: Tensor, parts) -> int:
-    return workspace(x.known_shape[0], *w.known_shape, computed=parts is None)
+    return rows_workspace(x.known_shape[0], *w.known_shape, computed=parts is None)
 
 
 def check_bias_scale(site: Site, product_scale: float, y_scale: float, bias) -> None:

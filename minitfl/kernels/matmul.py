@@ -9,6 +9,9 @@ x (..., rows, depth), w (..., depth, units), y (..., rows, units) once transpose
     int8       int8       int32      matmul_raw       left out: products of stored values
     int16      int8       int16      matmul_int16     0
     int16      int16      int16      matmul_int16     0
+
+Where w is one constant matrix, and x lies as it is multiplied, the products are those of FULLY_CONNECTED, with weights
+that are kept ready: dense_hybrid, dense_fixed.
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
+from minitfl.kernels.dense_rows import dense_fixed, dense_hybrid, rows_workspace
 from minitfl.kernels.fixedpoint import (
     exact_matmul,
+    exact_weights,
     quantize_multipliers,
     rescale_twice,
     rescale_wide,
@@ -29,6 +34,7 @@ from minitfl.kernels.fixedpoint import (
     wrap_int32,
 )
 from minitfl.kernels.hybrid import hybrid_matmul, quantize_rows
+from minitfl.kernels.sums import MAGNITUDE, packed
 from minitfl.op import Call, Kernel, Site, op
 
 BLOCK_NBYTES = 1 << 20  # of each of the temporaries: both operands in float64, the sums and what is made of them
@@ -167,28 +173,28 @@ def batch_matmul(site: Site) -> Call:
         site.expect(False, f"the stacks {x.shape} and {w.shape} can't be broadcast")
         raise
     y = y.reshaped(*batch, x_shape[-2], w_shape[-1])
-    if not adj_x and math.prod(w_shape[:-2]) == 1:  # one matrix: its stack is one product of many rows
-        x, w, result = _flat(x), w.reshaped(w.known_shape[-2:]), _flat(y)
-    else:
-        result = y
+    single = not adj_x and math.prod(w_shape[:-2]) == 1  # one matrix: its stack is one product of many rows
+    lying = (_flat(x), w.reshaped(w.known_shape[-2:]), adj_x, adj_y) if single else (x, w, adj_x, adj_y)
+    result = _flat(y) if single else y
     bound = 2 * BLOCK_NBYTES + workspace(x_shape[-2], w_shape[-1], x_shape[-1])
     if w.type == "float32":
-        return Call(matmul_float, (x, w, adj_x, adj_y, result), (y,))
-    if x.type == "float32":
-        return _hybrid(site, x, w, adj_x, adj_y, y, result, bound)
+        return Call(matmul_float, (*lying, result), (y,))
     if y.type == "int32":
-        return Call(matmul_raw, (x, w, adj_x, adj_y, result), (y,), workspace=bound)
-    w_zero = _unit_numbers(site, w, adj_y, w_shape[-1])
-    products = np.float32(x.scale) * w.scales
-    site.expect((products >= 0).all() and y.scale > 0, f"scales are {x.scale}, {w.scales} and {y.scale}")
-    factor = quantize_multipliers(products / np.float64(y.scale))
-    low, high = stored_range(y.type)
-    if x.type == "int16":
-        site.expect(not (x.zero or w_zero or y.zero), f"zero points are {x.zero}, {w_zero} and {y.zero}, not 0")
-        site.expect((factor[1] < 15).all(), f"the rescaling factors are {products / y.scale}")
-        return Call(matmul_int16, (x, w, adj_x, adj_y, *factor, low, high, result), (y,), workspace=bound)
-    args = (x, w, adj_x, adj_y, x.zero, w_zero, *factor, y.zero, low, high, result)
-    return Call(matmul_int, args, (y,), workspace=bound)
+        return Call(matmul_raw, (*lying, result), (y,), workspace=bound)
+    w_zero = 0 if x.type == "float32" else _unit_numbers(site, w, adj_y, w_shape[-1])
+    ready = _prepared(site, lying[1], adj_y, w_zero, x.type) if single else None
+    if ready is not None:
+        bound = rows_workspace(lying[0].known_shape[0], w_shape[-1], x_shape[-1], computed=False)
+    if x.type == "float32":
+        return _hybrid(site, w, y, lying, result, ready, bound)
+    return _integer(site, (x, w, y), lying, w_zero, result, ready, bound)
+
+
+def _prepared(site: Site, w: Tensor, adj_y: bool, w_zero: int, x_type: str):
+    """(weights, parts) of a constant matrix as the kernels of `dense_rows` want them; None of a computed one."""
+    most = MAGNITUDE["int8" if x_type == "float32" else x_type]
+    layout = ("matmul", adj_y, w_zero, most)
+    return packed(site, w, layout, lambda stored: exact_weights(oriented(stored, not adj_y), w_zero, most))
 
 
 def _unit_numbers(site: Site, w: Tensor, adj_y: bool, units: int) -> int:
@@ -211,10 +217,34 @@ def _flat(t: Tensor) -> Tensor:
     return t.reshaped(math.prod(batch) * rows, columns)
 
 
-def _hybrid(site: Site, x: Tensor, w: Tensor, adj_x: bool, adj_y: bool, y: Tensor, result: Tensor, bound: int) -> Call:
+def _hybrid(site: Site, w: Tensor, y: Tensor, lying: tuple, result: Tensor, ready, bound: int) -> Call:
     units = y.known_shape[-1]
     scales = np.zeros(1, np.float32) if w.quantization is None else w.scales
     if scales.size not in (1, units):
         return refused(y, f"{scales.size} scales of weights for {units} units")
     asymmetric = bool(site.options.asymmetric_quantize_inputs)
-    return Call(matmul_hybrid, (x, w, adj_x, adj_y, scales, asymmetric, result), (y,), workspace=bound)
+    if ready is None:
+        return Call(matmul_hybrid, (*lying, scales, asymmetric, result), (y,), workspace=bound)
+    weights, parts = ready
+    args = (lying[0], weights, np.broadcast_to(scales, units), parts, np.zeros(units, np.float32), asymmetric)
+    return Call(dense_hybrid, (*args, "NONE", result), (y,), workspace=bound)
+
+
+def _integer(site: Site, tensors: tuple, lying: tuple, w_zero: int, result: Tensor, ready, bound: int) -> Call:
+    x, w, y = tensors
+    products = np.float32(x.scale) * w.scales
+    site.expect((products >= 0).all() and y.scale > 0, f"scales are {x.scale}, {w.scales} and {y.scale}")
+    factor = quantize_multipliers(products / np.float64(y.scale))
+    limits = stored_range(y.type)
+    wide = x.type == "int16"
+    if wide:
+        site.expect(not (x.zero or w_zero or y.zero), f"zero points are {x.zero}, {w_zero} and {y.zero}, not 0")
+        site.expect((factor[1] < 15).all(), f"the rescaling factors are {products / y.scale}")
+    if ready is not None:
+        units = y.known_shape[-1]
+        factor = (np.ascontiguousarray(np.broadcast_to(n, units)) for n in factor)
+        args = (lying[0], x.zero, ready[0], w_zero, ready[1], np.zeros(units, np.int32), *factor, y.zero, *limits)
+        return Call(dense_fixed, (*args, "wide" if wide else "twice", result), (y,), workspace=bound)
+    if wide:
+        return Call(matmul_int16, (*lying, *factor, *limits, result), (y,), workspace=bound)
+    return Call(matmul_int, (*lying, x.zero, w_zero, *factor, y.zero, *limits, result), (y,), workspace=bound)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from minitfl.build import Model
-from minitfl.kernels import dense
+from minitfl.kernels import dense_rows
 from minitfl.kernels.hybrid import quantize_rows
 from tests.cases import SEEDS, OursFailed, check, differential, ours
 from tests.kernels.one_op import sample, temporaries
@@ -691,9 +691,9 @@ def test_rows_that_do_not_fit_are_refused():
 def test_blocks_change_nothing(monkeypatch):
     rng = np.random.default_rng(1)
     x, w = rng.integers(-128, 128, (30, 2000)).astype(np.int8), rng.integers(-127, 128, (20, 2000)).astype(np.int8)
-    monkeypatch.setattr(dense, "BLOCK", 7 * 2080)
+    monkeypatch.setattr(dense_rows, "BLOCK", 7 * 2080)
     y = np.empty((30, 20), np.int8)
-    dense.dense_int(x, 3, w, 0, None, np.zeros(20, np.int32), np.full(20, 1e-4), 1, -128, 127, y)
+    dense_rows.dense_int(x, 3, w, 0, None, np.zeros(20, np.int32), np.full(20, 1e-4), 1, -128, 127, y)
     total = (x.astype(np.int64) - 3) @ w.T.astype(np.int64) * 1e-4
     np.testing.assert_array_equal(y, np.clip(np.sign(total) * np.floor(np.abs(total) + 0.5) + 1, -128, 127))
 

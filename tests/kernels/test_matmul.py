@@ -158,11 +158,12 @@ def test_integers(x_type, w_type, y_type, seed):
         (x_type, x_shape, numbers(x_scale, x_zero)),
         (w_type, w_shape, numbers(w_scale, w_zero)),
         (y_type, numbers(y_scale, y_zero) if y_type != "int32" else {}),
+        constant=w if seed % 2 else None,
         adj_x=adj_x,
         adj_y=adj_y,
         version=1 + seed % 4,
     )
-    check(content, [x, w])
+    check(content, [x] if seed % 2 else [x, w])
 
 
 def test_rescaled_sums_wrap(official):
@@ -186,6 +187,25 @@ def test_another_shape_in_a_later_run(w_type):
     )
     turns = [[np.arange(np.prod(s), dtype=np.float32).reshape(s)] for s in ((2, 3), (5, 3), (2, 1, 3), (2, 3))]
     check(content, turns, sequence=True, ulps=1)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (1, 4, 3), (1, 1, 4, 3)])
+@pytest.mark.parametrize("x_type", ("float32", "int8", "int16"))
+def test_constant_and_computed_weights_agree(x_type, shape):
+    """Scales per unit among them, which the official kernels take for 0 with integers."""
+    rng = np.random.default_rng(0)
+    x, w = rng.integers(-99, 99, (2, 5, 4)).astype(x_type), rng.integers(-127, 128, shape).astype(np.int8)
+    q = numbers([0.5, 0.25, 1.0], [0] * 3, axis=len(shape) - 1)
+    x_q, y_q = ({}, {}) if x_type == "float32" else (numbers(0.5), numbers(99.0))
+    results = []
+    for constant in (w, None):
+        content = model((x_type, x.shape, x_q), ("int8", shape, q), (x_type, y_q), constant=constant)
+        results.append(ours(content, [x] if constant is not None else [x, w])[0])
+    np.testing.assert_array_equal(*results)
+    exact = x.astype(np.float64) @ (w * np.float64([0.5, 0.25, 1])) * (1 if x_type == "float32" else 0.5 / 99)
+    step = np.abs(x).max() / 127 / 2 * np.abs(w.astype(int)).max() * 4 if x_type == "float32" else 0.51
+    low, high = RANGES.get(x_type, (-np.inf, np.inf))
+    assert np.abs(results[0] - np.clip(exact, low, high)).max() < step
 
 
 # ---- where the official runtime is wrong: against the mathematics
