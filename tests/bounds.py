@@ -14,7 +14,7 @@ MOVES = frozenset(
     "RESHAPE SQUEEZE EXPAND_DIMS TRANSPOSE PAD PADV2 MIRROR_PAD SPACE_TO_DEPTH DEPTH_TO_SPACE SPACE_TO_BATCH_ND "
     "BATCH_TO_SPACE_ND CONCATENATION SPLIT SPLIT_V PACK UNPACK TILE BROADCAST_TO SLICE STRIDED_SLICE GATHER GATHER_ND "
     "SELECT SELECT_V2 MAXIMUM MINIMUM RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 ABS NEG MAX_POOL_2D REDUCE_MAX REDUCE_MIN "
-    "RESIZE_NEAREST_NEIGHBOR FILL ZEROS_LIKE CAST READ_VARIABLE IF WHILE FLOOR CEIL ROUND SIGN TOPK_V2 UNIQUE ONE_HOT "
+    "RESIZE_NEAREST_NEIGHBOR FILL ZEROS_LIKE CAST READ_VARIABLE FLOOR CEIL ROUND SIGN TOPK_V2 UNIQUE ONE_HOT "
     "HASHTABLE_LOOKUP DENSIFY REVERSE_V2 REVERSE_SEQUENCE MATRIX_DIAG MATRIX_SET_DIAG DILATE STABLEHLO_PAD "
     "STABLEHLO_GATHER STABLEHLO_SCATTER SCATTER_ND DYNAMIC_UPDATE_SLICE SPARSE_TO_DENSE RANGE".split()
 )
@@ -30,6 +30,7 @@ IN_ORDER = frozenset(  # sums whose order is the official one
     "CUMSUM SEGMENT_SUM UNSORTED_SEGMENT_SUM UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_MIN "
     "REDUCE_WINDOW STABLEHLO_REDUCE_WINDOW".split()
 )
+CALLS = frozenset("IF WHILE STABLEHLO_CASE STABLEHLO_COMPOSITE".split())
 SUMS = frozenset("SUM MEAN AVERAGE_POOL_2D L2_POOL_2D".split())
 
 
@@ -44,6 +45,8 @@ def float_bound(step, y):
         return 0.0
     if op in ARITHMETIC:
         return ulps(y, 2)
+    if op in CALLS:
+        return _called_bound(step, y)
     inputs = [a for i in step.inputs if i >= 0 and (a := step.frame.arrays[i]) is not None]
     floats = [a for a in inputs if a.dtype.kind == "f" and a.size]
     most = max((float(np.abs(a).max()) for a in floats), default=0.0)
@@ -71,6 +74,23 @@ def float_bound(step, y):
     if op in ("RFFT2D", "AudioSpectrogram", "Mfcc"):
         return _spectrum_bound(op, floats[0], y)
     return ulps(y, 4)
+
+
+def _called_bound(step, y):
+    """As for a cell of LSTM: the sums of all nodes add up, and the error of a turn fades in the next."""
+    graph, nodes, todo = step.frame.runtime.graph, [], [step.node]
+    while todo:
+        options = todo.pop().options
+        for name in dir(options):
+            if "subgraph_ind" in name:
+                for i in np.ravel(getattr(options, name)):
+                    nodes += [(graph.subgraphs[i], node) for node in graph.subgraphs[i].nodes]
+                    todo += [node for node in graph.subgraphs[i].nodes if node.op in CALLS]
+    if all(node.op in MOVES for _, node in nodes):
+        return 0.0
+    shapes = [s.tensors[i].shape for s, node in nodes if node.op in PRODUCTS for i in node.inputs[1:2]]
+    depth = sum(shape[-1] for shape in shapes)
+    return 64 * (depth + 4) * EPSILON * max(1.0, float(np.abs(y).max(initial=0)))
 
 
 def _spectrum_bound(op, x, y):

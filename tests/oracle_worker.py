@@ -132,7 +132,8 @@ def run(content, inputs, resolver, sequence, keywords):
 
 def tensors(content, inputs, resolver):
     interpreter = construct(content, resolver, experimental_preserve_all_tensors=True)
-    indices = [detail["index"] for detail in interpreter.get_tensor_details()]  # kernels add temporaries later
+    # kernels add temporaries later; the numbers of resources are read as pointers to objects, which is deadly
+    indices = [d["index"] for d in interpreter.get_tensor_details() if d["dtype"] is not np.object_]
     resize(interpreter, inputs)
     allocate(interpreter, resolver)
     feed(interpreter, inputs)

@@ -131,6 +131,25 @@ def test_a_state_that_grows(official, turns):
     check(content, [[np.int32(i), x + i] for i in (1, 0, 2)], sequence=True)
 
 
+def test_a_state_that_starts_empty():
+    """The official runtime can't copy a constant without elements."""
+    kinds = [INT, ((0,), "int32")]
+    content = model(
+        [INT],
+        lambda m, i: loop(
+            m,
+            [i, m.constant(np.zeros(0, np.int32))],
+            kinds,
+            lambda s, i, x: below(s, i, 3),
+            lambda s, i, x: [
+                plus(s, i, np.int32(1)),
+                apply(s, "CONCATENATION", x, apply(s, "RESHAPE", i, np.int32([1]), type="int32"), type="int32", axis=0),
+            ],
+        ),
+    )
+    assert [ours(content, [np.int32(i)])[1].tolist() for i in (0, 2, 3)] == [[0, 1, 2], [2], []]
+
+
 def test_a_state_that_grows_by_padding_and_then_is_used(official):
     kinds = [INT, ((2,), "float32")]
 

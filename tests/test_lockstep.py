@@ -30,10 +30,10 @@ def drawn_inputs(graph, seed):
     """Seeded random values for each input: all of an 8-bit type, [-1, 1] for floats, small for what may be an index."""
     rng = np.random.default_rng(seed)
     subgraph = graph.subgraphs[0]
-    return [_drawn(rng, subgraph.tensors[i]) for i in subgraph.inputs]
+    return [drawn(rng, subgraph.tensors[i]) for i in subgraph.inputs]
 
 
-def _drawn(rng, tensor):
+def drawn(rng, tensor):
     shape = tensor.shape
     if tensor.type == "string":
         return np.full(shape, b"abc", object)
