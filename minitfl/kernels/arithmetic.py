@@ -84,15 +84,17 @@ def squared_difference(x1, x2, y):
 @Kernel
 def maximum(x1, x2, y):
     """y = x1 if x1 > x2 else x2: x2 where either is NaN."""
-    np.fmax(x1, x2, out=y)
-    np.copyto(y, x2, where=x2 != x2)
+    for y, x1, x2 in blocks(y, x1, x2):
+        np.fmax(x1, x2, out=y)
+        np.copyto(y, x2, where=x2 != x2)
 
 
 @Kernel
 def minimum(x1, x2, y):
     """y = x1 if x1 < x2 else x2: x2 where either is NaN."""
-    np.fmin(x1, x2, out=y)
-    np.copyto(y, x2, where=x2 != x2)
+    for y, x1, x2 in blocks(y, x1, x2):
+        np.fmin(x1, x2, out=y)
+        np.copyto(y, x2, where=x2 != x2)
 
 
 @Kernel
@@ -253,7 +255,7 @@ def _choice(site: Site, kernel: Kernel) -> Call:
     """MAXIMUM and MINIMUM compare what is stored: operands and result are taken to have one scale."""
     x1, x2, y = two_operands(site)
     if x1.type == "bfloat16":
-        return Call(bfloat16_form(kernel), (x1, x2, y), (y,))
+        return Call(bfloat16_form(kernel), (x1, x2, y), (y,), workspace=workspace(y))
     if x1.type not in ("float32", "float16", "uint8", "int8", "int16", "int32", "int64") and x1.size and x2.size:
         return refused(y, f"{site.op} of type {x1.type}")
     return Call(kernel, (x1, x2, y), (y,))
@@ -275,7 +277,7 @@ def atan2(site: Site) -> Call:
     site.expect(x1.shape == x2.shape, f"operands of shapes {x1.shape} and {x2.shape}")
     check_types(site, x1, y)
     if x1.type == "bfloat16":
-        return Call(bfloat16_form(arctan2), (x1, x2, y), (y,))
+        return Call(bfloat16_form(arctan2), (x1, x2, y), (y,), workspace=workspace(y))
     if x1.type not in ("float32", "float64", "float16"):
         site.unsupported(f"type {x1.type}")
     return Call(arctan2, (x1, x2, y), (y,))

@@ -88,13 +88,15 @@ def bfloat16_form(kernel: Kernel) -> Kernel:
     """The kernel on bfloat16 operands (stored as uint16) and result, computed in float32 and rounded at the end."""
 
     def computed_in_float32(*args):
-        wide = [bfloat16_to_float32(a) if isinstance(a, np.ndarray) and a.dtype == np.uint16 else a for a in args[:-1]]
-        y = args[-1]
-        if y.dtype != np.uint16:
-            return kernel.numpy(*wide, y)
-        result = np.empty(y.shape, np.float32)
-        kernel.numpy(*wide, result)
-        y[...] = float32_to_bfloat16(result)
+        *operands, whole = args
+        for y, *parts in blocks(whole, *operands):
+            wide = [bfloat16_to_float32(x) for x in parts]
+            if y.dtype != np.uint16:
+                kernel.numpy(*wide, y)
+                continue
+            result = np.empty(y.shape, np.float32)
+            kernel.numpy(*wide, result)
+            y[...] = float32_to_bfloat16(result)
 
     computed_in_float32.__name__ = f"{kernel.__name__}_bfloat16"
     return Kernel(computed_in_float32)

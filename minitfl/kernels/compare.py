@@ -24,12 +24,12 @@ from minitfl.op import Call, Kernel, Site, op
 
 @Kernel
 def equal(x1, x2, y):
-    y[...] = x1 == x2
+    np.equal(x1, x2, out=y)
 
 
 @Kernel
 def not_equal(x1, x2, y):
-    y[...] = x1 != x2
+    np.not_equal(x1, x2, out=y)
 
 
 @Kernel
@@ -103,7 +103,9 @@ def _relation(site: Site, kernel: Kernel, quantized: Kernel, plain: str, scaled:
         return Call(quantized, args, (y,), workspace=workspace(y))
     if x1.type not in plain.split():
         return refused(y, f"{site.op} of type {x1.type}")
-    return Call(bfloat16_form(kernel) if x1.type == "bfloat16" else kernel, (x1, x2, y), (y,))
+    if x1.type == "bfloat16":
+        return Call(bfloat16_form(kernel), (x1, x2, y), (y,), workspace=workspace(y))
+    return Call(kernel, (x1, x2, y), (y,))
 
 
 @op("EQUAL", max_version=5)

@@ -62,8 +62,9 @@ def floor_divide_whole(x1, x2, y):
 @Kernel
 def modulo(x1, x2, y):
     """y = x1 - floor(x1 / x2) * x2, with the sign of x2; NaN where x2 is 0."""
-    np.fmod(x1, x2, out=y)
-    np.add(y, x2, out=y, where=(y != 0) & ((x2 < 0) != (y < 0)))
+    for y, x1, x2 in blocks(y, x1, x2):
+        np.fmod(x1, x2, out=y)
+        np.add(y, x2, out=y, where=(y != 0) & ((x2 < 0) != (y < 0)))
 
 
 @Kernel
@@ -162,7 +163,7 @@ def div(site: Site) -> Call:
     low, high = quantized_range(site, y)
     multiplier, shift = scale_ratio((x1.scale,), (x2.scale, y.scale))
     args = (x1, x2, x1.zero, x2.zero, multiplier, shift, y.zero, low, high, y)
-    return Call(divide_int, args, (y,), workspace=workspace(y, arrays=12))
+    return Call(divide_int, args, (y,), workspace=workspace(y, arrays=16))
 
 
 def _plain_only(site: Site, real: Kernel, whole: Kernel, types: str) -> Call:

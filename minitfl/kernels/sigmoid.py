@@ -44,13 +44,14 @@ def tanh(x, y):
 @Kernel
 def logistic(x, y):
     """y = 1 / (1 + exp(-x)), below -9 exp(x) as in the reference kernel (a relative difference of up to 1.2e-4)."""
-    np.negative(x, out=y)
-    np.exp(y, out=y)
-    np.add(y, y.dtype.type(1), out=y)
-    np.divide(y.dtype.type(1), y, out=y)
-    low = x < -9
-    if low.any():
-        np.exp(x, out=y, where=low)
+    for y, x in blocks(y, x):
+        np.negative(x, out=y)
+        np.exp(y, out=y)
+        np.add(y, y.dtype.type(1), out=y)
+        np.divide(y.dtype.type(1), y, out=y)
+        low = x < -9
+        if low.any():
+            np.exp(x, out=y, where=low)
 
 
 @Kernel
@@ -145,7 +146,7 @@ def gelu_op(site: Site) -> Call:
     x, y = one_operand(site)
     approximate = site.options.approximate
     if x.type in ("float32", "float16"):
-        return Call(gelu_tanh if approximate else gelu, (x, y), (y,), workspace=workspace(y))
+        return Call(gelu_tanh if approximate else gelu, (x, y), (y,), workspace=workspace(y, arrays=8))
     if x.type not in ("int8", "uint8", "int16"):
         return refused(y, f"GELU of type {x.type}")
     return tabulated(_gelu_tanh if approximate else _gelu, x, y)
@@ -157,7 +158,7 @@ def tanh_op(site: Site) -> Call:
     if x.type in ("float32", "float16"):
         return Call(tanh, (x, y), (y,))
     if x.type == "bfloat16":
-        return Call(bfloat16_form(tanh), (x, y), (y,))
+        return Call(bfloat16_form(tanh), (x, y), (y,), workspace=workspace(y))
     if x.type == "int16":
         site.expect(power_of_two(y.scale) == -15, f"output scale {y.scale}, 1/32768 is expected")
         check_int16(site, x, y)
@@ -175,7 +176,7 @@ def logistic_op(site: Site) -> Call:
     if x.type == "float16":
         return Call(logistic_half, (x, y), (y,), workspace=workspace(y, nbytes=4))
     if x.type == "bfloat16":
-        return Call(bfloat16_form(logistic), (x, y), (y,))
+        return Call(bfloat16_form(logistic), (x, y), (y,), workspace=workspace(y))
     if x.type == "int16":
         site.expect(y.scale == 1 / 32768, f"output scale {y.scale}, 1/32768 is expected")
         check_int16(site, x, y)

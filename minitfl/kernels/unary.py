@@ -147,7 +147,9 @@ def _float_only(site: Site, kernel: Kernel, types: str = "float32") -> Call:
     x, y = one_operand(site)
     if x.type not in types.split():
         site.unsupported(f"type {x.type}")
-    return Call(bfloat16_form(kernel) if x.type == "bfloat16" else kernel, (x, y), (y,))
+    if x.type == "bfloat16":
+        return Call(bfloat16_form(kernel), (x, y), (y,), workspace=workspace(y))
+    return Call(kernel, (x, y), (y,))
 
 
 @op("ABS", max_version=5)

@@ -27,7 +27,7 @@ FAULTS = [
     Fault(
         "NaN wins over the second operand",
         "kernels/arithmetic.py",
-        "np.fmax(x1, x2, out=y)\n    np.copyto(y, x2, where=x2 != x2)",
+        "np.fmax(x1, x2, out=y)\n        np.copyto(y, x2, where=x2 != x2)",
         "np.fmax(x1, x2, out=y)",
         "kernels/test_arithmetic.py::test_maximum_takes_the_second_where_one_is_nan",
     ),

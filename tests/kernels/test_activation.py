@@ -127,7 +127,7 @@ def test_quantized(op, type, data):
     if op == "LOGISTIC":
         q2["scale"] = 1 / 256
     if op == "HARD_SWISH":
-        assume(q1["scale"] / 128 / q2["scale"] < 0.999)
+        assume(2.0**-16 <= q1["scale"] / 128 / q2["scale"] < 0.999)  # below, see test_hard_swish_of_small_steps
     x = array(draw, type, (500,)) if type == "int16" else every(type)
     resolver = BUILTIN if op == "ELU" else "BUILTIN_REF"
     check(one(op, type, x.shape, q1, q2, **chosen), [x], resolver=resolver)
@@ -176,6 +176,17 @@ def test_gelu_int16(approximate, data):
     assert np.abs(away).max() <= 1 and np.count_nonzero(away) <= 2
     if not away.any():
         check(content, [array(draw, "int16", (512,))])
+
+
+@pytest.mark.parametrize("type", ["int8", "uint8"])
+def test_hard_swish_of_small_steps(type):
+    """Steps of 1/512 and of 2: all is next to 0. Officially a shift by 16 of 16 bits makes it one step less."""
+    zero = 0 if type == "int8" else 128
+    content = one(
+        "HARD_SWISH", type, (256,), {"scale": 2.0**-9, "zero_point": zero}, {"scale": 2.0, "zero_point": zero}
+    )
+    assert (ours(content, [every(type)])[0] == zero).all()
+    assert (official.run(content, [every(type)])[0] != zero).all()
 
 
 # ---- refusals

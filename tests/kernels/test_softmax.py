@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.cases import array, check, differential, ours, shapes
 from tests.kernels.elementwise import model, numbers, zeros
 from tests.oracle import official
+from tests.sweep import TYPES, sweep
 
 BUILTIN = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
 OUTPUT = {
@@ -128,6 +129,25 @@ def test_small_scale():
     """Below 2**-26 all exponentials are 1; the reference kernel ends the process."""
     content = one("SOFTMAX", "int8", (4,), {"scale": 1e-9, "zero_point": 0}, OUTPUT["int8"], beta=1.0)
     np.testing.assert_array_equal(ours(content, [np.int8([-128, 0, 5, 127])])[0], [-64] * 4)
+
+
+def test_types():
+    def make(type, result):
+        q = {"scale": 0.1, "zero_point": 0} if type.startswith(("int", "uint")) else {}
+        return one("SOFTMAX", type, (2, 3), q, OUTPUT.get(result, {}), result, beta=1.0), [zeros(type, (2, 3))]
+
+    results = ("float32", "float16", "int8", "uint8", "int16")
+    known = {(x, y): "officially written as another type" for x in results[:2] for y in results if x != y}
+    known |= {("int16", y): "officially written as another type" for y in ("float32", "float16", "uint8")}
+    same = {(type, type) for type in results}
+    assert sweep(make, (TYPES, results), known=known, ulps=4) == same | {("int8", "int16"), ("uint8", "int16")}
+
+
+def test_versions():
+    for version in range(1, 6):
+        content = one("SOFTMAX", "float32", (2, 3), version=version, beta=1.0)
+        outcome = check(content, [np.ones((2, 3), np.float32)], must_run=False, ulps=4, resolver=BUILTIN)
+        assert (outcome == "equal") == (version <= 4)
 
 
 def test_a_large_scale_of_int16():
