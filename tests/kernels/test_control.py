@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from minitfl.build import Model
 from tests.cases import OursFailed, array, check, differential, ours
 from tests.kernels.convolutions import drawn
-from tests.kernels.subgraphs import BOOL, INT, apply, below, loop, model, plus
+from tests.kernels.subgraphs import BOOL, INT, apply, below, handle, loop, model, plus, read, starts
 from tests.sweep import TYPES, sweep
 
 # STABLEHLO_CASE is not in the reference resolver
@@ -188,6 +188,57 @@ def test_branches(official, op, type):
     run()
 
 
+def test_loops_over_strings(official):
+    """Each turn puts the words in another order, or takes some more than once."""
+
+    @differential(200)
+    @given(st.data())
+    def run(data):
+        rng = drawn(data)
+        size, turns = (int(rng.integers(1, n)) for n in (6, 5))
+        kinds, order = [INT, ((size,), "string")], rng.integers(0, size, size).astype(np.int32)
+
+        def body(s, i, x):
+            return [plus(s, i, np.int32(1)), apply(s, "GATHER", x, order, type="string")]
+
+        content = model(kinds, lambda m, *state: loop(m, list(state), kinds, lambda s, i, _: below(s, i, turns), body))
+        check(
+            content,
+            [[np.int32(i), array(data.draw, "string", (size,))] for i in rng.integers(0, turns + 1, 2)],
+            sequence=True,
+        )
+
+    run()
+
+
+def test_loops_over_variables(official):
+    """The handle is part of the state; the variable keeps what the loop of the run before made of it."""
+
+    @differential(200)
+    @given(st.data())
+    def run(data):
+        rng = drawn(data)
+        shape = tuple(int(n) for n in rng.integers(1, 4, rng.integers(1, 4)))
+        first, step = (rng.integers(-9, 9, shape).astype(np.float32) for _ in range(2))
+        turns = int(rng.integers(1, 5))
+
+        def body(s, i, v):
+            y = s.tensor(shape)
+            s.op("READ_VARIABLE", [v], [y])
+            s.op("ASSIGN_VARIABLE", [v, plus(s, y, step, "float32")], [])
+            return [plus(s, i, np.int32(1)), v]
+
+        def make(m, i):
+            starts(m, "v", first)
+            state, kinds = [i, handle(m, "v")], [INT, ((), "resource")]
+            i, _ = loop(m, state, kinds, lambda s, i, v: below(s, i, turns), body)
+            return [i, read(m, "v", shape)]
+
+        check(model([INT], make), [[np.int32(i)] for i in rng.integers(0, turns + 1, 3)], sequence=True)
+
+    run()
+
+
 @pytest.mark.parametrize("op", ["IF", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE", "WHILE"])
 def test_types(official, op):
     """One type throughout: carried as it is and, in the other branch or turn, moved."""
@@ -299,3 +350,20 @@ def test_a_composite_of_itself():
     """The official runtime recurs until its stack is full."""
     with pytest.raises(OursFailed, match="calls itself"):
         ours(bad_composite(subgraph=0), [np.ones(2, np.float32)])
+
+
+@pytest.mark.parametrize("absent, type, text", [(True, "float32", "optional"), (False, "int32", "is float32")])
+def test_a_branch_takes_what_it_declares(absent, type, text):
+    """Officially an input that no branch reads may be absent, and the types of a branch are overridden."""
+    m = Model()
+    c, x, y = m.input(*BOOL), m.input((2,), type), m.tensor((2,), type)
+    branches = [m.subgraph("then"), m.subgraph("other")]
+    for s in branches:
+        s.output(apply(s, "NEG", s.input((2,), "float32")))
+        s.input((2,), "float32")
+    inputs = [c, x, None if absent else x]
+    m.op("IF", inputs, [y], then_subgraph_index=branches[0], else_subgraph_index=branches[1])
+    m.output(y)
+    with pytest.raises(OursFailed, match=text) as caught:
+        ours(m.content(), [np.array(True), np.ones(2, type)])
+    assert caught.value.stage == "allocate"

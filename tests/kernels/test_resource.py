@@ -68,6 +68,24 @@ def test_variables(official, type):
     run()
 
 
+def test_variables_by_number(official):
+    """Handles that are constants of int32, as older converters wrote them."""
+
+    @differential(200)
+    @given(st.data())
+    def run(data):
+        draw = data.draw
+        number, shapes_of = draw(st.integers(-(2**31), 2**31 - 1)), [draw(shapes(0, 4, 4)) for _ in range(2)]
+        m = Model()
+        h, x, y = m.constant(np.int32([number])), m.input(shapes_of[0], "float32"), m.tensor((), "float32")
+        m.op("ASSIGN_VARIABLE", [h, x], [])
+        m.op("READ_VARIABLE", [h], [y])
+        m.output(y)
+        check(m.content(), [[array(draw, "float32", shape)] for shape in shapes_of], sequence=True)
+
+    run()
+
+
 def test_types(official):
     def make(type, read_as):
         content = through((), type, of=(3,), read_as=read_as)
