@@ -36,12 +36,8 @@ from minitfl.kernels.dense_rows import (
     dense_without_depth,
     rows_workspace,
 )
-from minitfl.kernels.fixedpoint import (
-    activation_range,
-    exact_weights,
-    float_activation_range,
-    quantize_multipliers,
-)
+from minitfl.kernels.exact import exact_weights
+from minitfl.kernels.fixedpoint import activation_range, float_activation_range, quantize_multipliers
 from minitfl.kernels.fused import ACTIVATIONS
 from minitfl.kernels.sums import MAGNITUDE, packed
 from minitfl.op import Call, Site, op

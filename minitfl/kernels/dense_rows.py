@@ -10,7 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from minitfl.kernels.fixedpoint import exact_matmul, exact_weights, requantize, rescale_real, rescale_twice
+from minitfl.kernels.exact import exact_matmul, exact_weights
+from minitfl.kernels.fixedpoint import requantize, rescale_real, rescale_twice
 from minitfl.kernels.fused import activate
 from minitfl.kernels.hybrid import quantize_into, row_scales
 from minitfl.kernels.sums import MAGNITUDE
@@ -34,7 +35,7 @@ def dense_int(x, x_zero, w, w_zero, parts, bias, factor, y_zero, low, high, y):
 
     The bias is stored with scale x_scale * w_scale and zero 0, so it adds to the sum of products as it is.
     factor (units,): x_scale * w_scale / y_scale, float64. low, high: stored values. w: floats that hold w - w_zero with
-    `parts` as fixedpoint.exact_weights gives them; or the stored weights, parts None.
+    `parts` as exact.exact_weights gives them; or the stored weights, parts None.
     """
     for rows, total in _integer_sums(x, x_zero, w, w_zero, parts):
         y[rows] = np.clip(rescale_real(np.add(total, bias, dtype=np.float64), factor) + y_zero, low, high)

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from minitfl.graph import Tensor
-from minitfl.kernels.fixedpoint import exact_matmul, exact_weights
+from minitfl.kernels.exact import exact_matmul, exact_weights
 from minitfl.op import Site
 
 HALF = np.nextafter(np.float32(0.5), np.float32(0))  # |x| + HALF, cut off, is |x| rounded half up in float32

@@ -19,8 +19,8 @@ import numpy as np
 
 from minitfl.kernels.broadcast import refused
 from minitfl.kernels.dense import legacy_scale
+from minitfl.kernels.exact import exact_matmul
 from minitfl.kernels.fixedpoint import (
-    exact_matmul,
     high_mul_int16,
     power_of_two,
     quantize_multiplier,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minitfl.graph import Tensor
-from minitfl.kernels.fixedpoint import exact_weights
+from minitfl.kernels.exact import exact_weights
 from minitfl.op import Site
 
 GATES = ("input", "forget", "cell", "output")

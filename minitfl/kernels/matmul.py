@@ -24,15 +24,8 @@ import numpy as np
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
 from minitfl.kernels.dense_rows import dense_fixed, dense_hybrid, rows_workspace
-from minitfl.kernels.fixedpoint import (
-    exact_matmul,
-    exact_weights,
-    quantize_multipliers,
-    rescale_twice,
-    rescale_wide,
-    stored_range,
-    wrap_int32,
-)
+from minitfl.kernels.exact import exact_matmul, exact_weights
+from minitfl.kernels.fixedpoint import quantize_multipliers, rescale_twice, rescale_wide, stored_range, wrap_int32
 from minitfl.kernels.hybrid import hybrid_matmul, quantize_rows
 from minitfl.kernels.sums import MAGNITUDE, packed
 from minitfl.op import Call, Kernel, Site, op

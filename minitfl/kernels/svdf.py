@@ -22,7 +22,8 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
-from minitfl.kernels.fixedpoint import exact_matmul, quantize_multiplier, rescale_twice, stored_range, wrap_int32
+from minitfl.kernels.exact import exact_matmul
+from minitfl.kernels.fixedpoint import quantize_multiplier, rescale_twice, stored_range, wrap_int32
 from minitfl.kernels.fused import activate
 from minitfl.kernels.hybrid import hybrid_product, hybrid_weights
 from minitfl.op import Call, Kernel, Site, op

@@ -22,7 +22,8 @@ import numpy as np
 
 from minitfl.errors import ModelError
 from minitfl.kernels.broadcast import wrong
-from minitfl.kernels.fixedpoint import exact_weights, float_activation_range, requantize
+from minitfl.kernels.exact import exact_weights
+from minitfl.kernels.fixedpoint import float_activation_range, requantize
 from minitfl.kernels.hybrid import quantize_into, row_scales
 from minitfl.kernels.sums import (
     MAGNITUDE,

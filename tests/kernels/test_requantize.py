@@ -1,4 +1,4 @@
-"""fixedpoint.requantize against its definition in whole numbers of any size, and the exactness of exact_weights."""
+"""fixedpoint.requantize against its definition in whole numbers of any size, and exact.exact_weights."""
 
 from itertools import pairwise
 
@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minitfl.kernels.exact import exact_weights
 from minitfl.kernels.fixedpoint import (
     INT32_MAX,
     OBSERVER,
-    exact_weights,
     quantize_multiplier,
     requantize,
     rescale_twice,
