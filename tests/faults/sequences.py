@@ -15,7 +15,7 @@ FAULTS = [
         "kernels/rnn.py",
         "units[0] if merged else 0",
         "0",
-        "kernels/test_rnn.py::test_float[BIDIRECTIONAL_SEQUENCE_RNN-alone]",
+        "kernels/test_rnn.py::test_float[BIDIRECTIONAL_SEQUENCE_RNN-alone-merged]",
     ),
     Fault(
         "the state of a plain cell is its sum before the activation",

@@ -16,14 +16,14 @@ TURNS = 3
 class Case:
     """A drawn cell, or two, and the model around them; `turns` are its inputs."""
 
-    def __init__(self, op, weights, seed, *, aux=None, time_major=None, time=None, activation=None):
+    def __init__(self, op, weights, seed, *, aux=None, time_major=None, time=None, activation=None, merged=None):
         rng = self.rng = np.random.default_rng(seed)
         self.op, self.weights = op, weights
         self.both = op == OPS[2]
         self.batch, self.depth, self.units, self.back_units, self.aux_depth = (int(n) for n in rng.integers(1, 7, 5))
         self.time = 1 if op == "RNN" else int(rng.integers(1, 5)) if time is None else time
         self.time_major = bool(rng.integers(2)) if time_major is None else time_major
-        self.merged = self.both and bool(rng.integers(2))
+        self.merged = self.both and (bool(rng.integers(2)) if merged is None else merged)
         self.aux = aux  # None, "crossed" or "second"
         if aux == "second":
             self.aux_depth = self.depth
@@ -98,9 +98,9 @@ class Case:
         return arrays + self.given
 
 
-def sound(seed, op, weights, aux):
+def sound(seed, op, weights, aux, merged=None):
     """A case that the official kernels compute as they should."""
-    case = Case(op, weights, seed, aux=aux)
+    case = Case(op, weights, seed, aux=aux, merged=merged)
     if aux == "second":  # batch by batch, the second cell is given x all the same
         case.time_major = True
     if weights != "float32" and case.both and case.time_major:  # all is done again for each step
@@ -112,8 +112,13 @@ def sound(seed, op, weights, aux):
     return case
 
 
-KINDS = [(op, None) for op in OPS] + [(OPS[2], "crossed"), (OPS[2], "second")]
-kinds = pytest.mark.parametrize(("op", "aux"), KINDS, ids=lambda value: value or "alone")
+# (op, aux, merged or drawn)
+KINDS = [(OPS[0], None, None), (OPS[1], None, None), (OPS[2], "second", None)]
+KINDS += [(OPS[2], aux, merged) for aux in (None, "crossed") for merged in (True, False)]
+NAMES = {True: "-merged", False: "-apart", None: ""}
+kinds = pytest.mark.parametrize(
+    ("op", "aux", "merged"), KINDS, ids=[f"{op}-{aux or 'alone'}{NAMES[merged]}" for op, aux, merged in KINDS]
+)
 
 
 # ---- worked by hand
@@ -155,9 +160,9 @@ def test_both_ways_by_hand():
 @kinds
 @differential()
 @given(seed=SEEDS)
-def test_float(op, aux, seed):
+def test_float(op, aux, merged, seed):
     """Each sum is off by (terms + 4) * 2**-24 of its magnitude, on either side, and 0.9 of that in the next step."""
-    case = sound(seed, op, "float32", aux)
+    case = sound(seed, op, "float32", aux, merged)
     if case.activation == "SIGN_BIT":  # a jump shows any error
         case.activation = "TANH"
     content, turns = case.content(), case.turns()
@@ -171,9 +176,9 @@ def test_float(op, aux, seed):
 @kinds
 @differential()
 @given(seed=SEEDS)
-def test_hybrid(op, aux, weights, seed):
+def test_hybrid(op, aux, merged, weights, seed):
     """To the bit: the sums of products are exact and all else is done in the official order."""
-    case = sound(seed, op, weights, aux)
+    case = sound(seed, op, weights, aux, merged)
     content = case.content()
     check(content, case.turns(), sequence=True)
 
@@ -181,9 +186,9 @@ def test_hybrid(op, aux, weights, seed):
 @kinds
 @differential(60)
 @given(seed=SEEDS)
-def test_hybrid_tanh(op, aux, seed):
+def test_hybrid_tanh(op, aux, merged, seed):
     """One step, as a state off in its last place may be rounded to the next of 255 steps."""
-    case = sound(seed, op, "int8", aux)
+    case = sound(seed, op, "int8", aux, merged)
     case.activation, case.time = "TANH", 1
     content = case.content()
     check(content, case.turn(), ulps=4)
@@ -215,11 +220,13 @@ def test_another_time(op, seed):
 @kinds
 @differential(60)
 @given(seed=SEEDS)
-def test_time_may_come_first(op, aux, weights, seed):
+def test_time_may_come_first(op, aux, merged, weights, seed):
     """What the official kernels get wrong in one layout is held against the other one."""
     if op == "RNN":
         return
-    first, second = (Case(op, weights, seed, aux=aux, time_major=major, time=3) for major in (False, True))
+    first, second = (
+        Case(op, weights, seed, aux=aux, time_major=major, time=3, merged=merged) for major in (False, True)
+    )
     contents, turns = (first.content(), second.content()), first.turns()
     count = 1 + bool(aux)
     turned = [[*(a.swapaxes(0, 1) for a in turn[:count]), *turn[count:]] for turn in turns]

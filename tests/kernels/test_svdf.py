@@ -11,6 +11,7 @@ from tests.kernels.test_dense import numbers
 from tests.sweep import sweep
 
 TURNS = 5
+biased = pytest.mark.parametrize("biased", [True, False], ids=["biased", "plain"])
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH")
 
 
@@ -34,7 +35,7 @@ def sizes(rng):
     return batch, int(rng.choice([1, 3, 8, 17, 40])), units, rank, int(rng.choice([1, 2, 3, 8, 10, 16]))
 
 
-def float_case(seed, weights, time_weights=None):
+def float_case(seed, weights, time_weights=None, *, biased):
     """(content, turns, bound): 2 * (roundings on the way) * 2**-24 * (what the sums' magnitudes add up to)."""
     rng = np.random.default_rng(seed)
     batch, depth, units, rank, memory = sizes(rng)
@@ -49,7 +50,7 @@ def float_case(seed, weights, time_weights=None):
             (rng.integers(-127, 128, (filters, n)).astype(np.int8).view(type), numbers(2.0 ** rng.uniform(-8, -2)))
             for n, type in ((depth, weights), (memory, time_weights or weights))
         ]
-    bias = (rng.normal(size=units).astype(np.float32), {}) if rng.random() < 0.7 else None
+    bias = (rng.normal(size=units).astype(np.float32), {}) if biased else None
     content = model(
         ("float32", (batch, depth), {}),
         *w,
@@ -67,7 +68,7 @@ def float_case(seed, weights, time_weights=None):
     return content, turns, 2 * (depth + memory * rank + 8) * 2.0**-24 * total
 
 
-def integer_case(seed, weights="int8"):
+def integer_case(seed, weights, biased):
     rng = np.random.default_rng(seed)
     batch, depth, units, rank, memory = sizes(rng)
     filters = units * rank
@@ -79,9 +80,7 @@ def integer_case(seed, weights="int8"):
         ("int8", (batch, depth), numbers(x_scale, int(rng.integers(-128, 128)))),
         (rng.integers(-127, 128, (filters, depth)).astype(np.int8).view(weights), numbers(feature_scale)),
         (rng.integers(-32767, 32768, (filters, memory)).astype(np.int16) // 16, numbers(time_scale)),
-        (rng.integers(-(2**20), 2**20, units).astype(np.int32), numbers(state_scale * time_scale))
-        if rng.random() < 0.7
-        else None,
+        (rng.integers(-(2**20), 2**20, units).astype(np.int32), numbers(state_scale * time_scale)) if biased else None,
         ("int16", (batch, memory * filters), numbers(state_scale)),
         ("int8", (batch, units), numbers(y_scale, int(rng.integers(-128, 128)))),
         rank=rank,
@@ -142,28 +141,31 @@ def test_an_int8_state():
 # ---- against the official runtime
 
 
+@biased
 @pytest.mark.parametrize("weights", ["float32", "int8", "uint8"])
 @differential()
 @given(seed=SEEDS)
-def test_floats(weights, seed):
-    content, turns, bound = float_case(seed, weights)
+def test_floats(weights, biased, seed):
+    content, turns, bound = float_case(seed, weights, biased=biased)
     check(content, turns, sequence=True, bound=bound, ulps=4)
 
 
+@biased
 @pytest.mark.parametrize("weights", ["int8", "uint8"])
 @differential()
 @given(seed=SEEDS)
-def test_int8(weights, seed):
-    content, turns = integer_case(seed, weights)
+def test_int8(weights, biased, seed):
+    content, turns = integer_case(seed, weights, biased)
     check(content, turns, sequence=True)
 
 
+@biased
 @pytest.mark.parametrize("weights", [("int8", "uint8"), ("uint8", "int8")], ids="-".join)
 @differential()
 @given(seed=SEEDS)
-def test_weights_of_two_types(weights, seed):
+def test_weights_of_two_types(weights, biased, seed):
     """The bits of uint8 weights are those of int8 ones, each for itself."""
-    content, turns, bound = float_case(seed, *weights)
+    content, turns, bound = float_case(seed, *weights, biased=biased)
     check(content, turns, sequence=True, bound=bound, ulps=4)
 
 
