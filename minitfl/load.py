@@ -1,4 +1,4 @@
-"""The bytes of a .tflite file -> a Graph. With `contents`, the only user of `minitfl.schema`'s reader of models.
+"""The bytes of a .tflite file -> a Graph. With `contents` and `options`, the only user of `minitfl.schema`'s reader.
 
 What the official constructor refuses is refused here, as a ValueError with its words; what it only finds while
 allocating becomes the `defect` of a subgraph.
@@ -17,12 +17,11 @@ from minitfl.contents import Contents, sparsity_of
 from minitfl.errors import ModelError, UnsupportedError, as_value_error
 from minitfl.graph import STORED, Graph, Node, Quantization, Signature, Subgraph, Tensor
 from minitfl.op import find
+from minitfl.options import options_of
 from minitfl.schema import enums
-from minitfl.schema.options import OP_OPTIONS
 from minitfl.schema.reader import (
     SchemaError,
     Table,
-    default_options,
     read_model,
     verify,
 )
@@ -30,12 +29,6 @@ from minitfl.schema.reader import (
 SCHEMA_VERSION = 3
 MOST_NBYTES = 1 << 63
 MOST_AXES = 32  # of an array, before NumPy 2
-MOST_LISTED = 8  # numbers in an option that goes by axes
-LISTS = {
-    "RESHAPE": ("new_shape",),
-    "SQUEEZE": ("squeeze_dims",),
-    "STABLEHLO_PAD": ("edge_padding_low", "edge_padding_high", "interior_padding"),
-}
 
 
 def load_model(content: Any) -> Graph:
@@ -109,29 +102,11 @@ def _node(i: int, operator: Table, operators: Sequence[tuple[str, int, bool]], c
         version=version,
         inputs=_indices(operator.inputs),
         outputs=_indices(operator.outputs),
-        options=None if custom else _options(name, operator),
+        options=None if custom else options_of(name, operator),
         custom=custom,
         custom_options=contents.custom_options(operator),
         intermediates=_indices(operator.intermediates),
     )
-
-
-def _options(name: str, operator: Table) -> Any:
-    """The options table of the kind that the operator has; defaults where there is none or one of another kind.
-
-    ModelError for lists of options that the official parsers refuse.
-    """
-    if name not in OP_OPTIONS:
-        return None
-    field, table = OP_OPTIONS[name]
-    given = getattr(operator, field)
-    options = given if given is not None and given._name == table else default_options(table)
-    lengths = [len(getattr(options, listed)) for listed in LISTS.get(name, ())]
-    if max(lengths, default=0) > MOST_LISTED:
-        raise ModelError(f"Found too many dimensions in the input array of operation '{name.lower()}'.")
-    if name == "STABLEHLO_PAD" and (len(set(lengths)) > 1 or options is not given):
-        raise ModelError("'stablehlo.pad' operation parameter array sizes are not consistent.")
-    return options
 
 
 def _indices(vector: Any) -> tuple[int, ...]:

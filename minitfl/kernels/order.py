@@ -148,6 +148,7 @@ def _both_refused(values, indices, message):
 def unique(site):
     site.arity(1, 2)
     x, values, indices = site.input(0), site.output(0), site.output(1)
+    site.expect(site.options.idx_out_type is not None, "no type of the indices is given")
     kind = "int64" if site.options.idx_out_type == TensorType.INT64 else "int32"
     site.expect(values.type == x.type, f"the input is {x.type}, the values {values.type}")
     site.expect(indices.type == kind, f"the indices are {indices.type}, not {kind}")

@@ -261,9 +261,11 @@ def read_model(buffer) -> Table:
     return Table(file, file.follow(0, root, Field("root", 0, "table", ROOT)), root)
 
 
-def default_options(name: str) -> Table:
-    """A table of this name in which every field is absent and so reads as its default."""
-    return Table(_File(struct.pack("<HHi", 4, 4, 4)), 4, spec_of(name))
+def default_options(name: str, **values: Any) -> Table:
+    """A table of this name in which every field is absent, and so reads as its default or as one of `values`."""
+    table = Table(_File(struct.pack("<HHi", 4, 4, 4)), 4, spec_of(name))
+    table.__dict__.update(values)
+    return table
 
 
 def verify(table: Table) -> None:
