@@ -11,6 +11,7 @@ import numpy as np
 from minitfl.executable import BoundStep, Frame
 from minitfl.graph import OBJECTS, Node
 from minitfl.kernels.fixedpoint import OBSERVER
+from minitfl.kernels.requantize import RULES
 from minitfl.substitute import Options, Run, describe, options_of
 from minitfl.tensor_value import TensorValue, label
 
@@ -178,7 +179,7 @@ class _Watch:
         if rule == "requantize":
             bias, multiplier, shift, _, _, _, name, _ = numbers
             total, numbers = total + bias, (multiplier, shift)
-            rule = {"once": "rescale", "twice": "rescale_twice", "wide": "rescale_wide"}[name]
+            rule = RULES[name].__name__
         arrays = [np.atleast_1d(n) for n in numbers]
         key = (rule, *(array.tobytes() for array in arrays))
         self._uses.setdefault(key, _Use(rule, arrays)).add(np.asarray(total))

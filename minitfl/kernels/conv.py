@@ -24,8 +24,9 @@ import numpy as np
 
 from minitfl.kernels.broadcast import refused
 from minitfl.kernels.exact import exact_weights
-from minitfl.kernels.fixedpoint import float_activation_range, requantize
+from minitfl.kernels.fixedpoint import float_activation_range
 from minitfl.kernels.hybrid import quantize_into, row_scales
+from minitfl.kernels.requantize import requantize
 from minitfl.kernels.sums import (
     MAGNITUDE,
     bias_of,
@@ -62,7 +63,7 @@ def conv_int(x, x_zero, w, w_zero, parts, bias, multiplier, shift, y_zero, low, 
     """conv_float on stored integers, where real = scale * (stored - zero).
 
     The bias is stored with scale x_scale * w_scale and zero 0, so it adds to the sum of products as it is.
-    multiplier, shift (units,): x_scale * w_scale / y_scale; rule, low, high: see fixedpoint.requantize. w: floats that
+    multiplier, shift (units,): x_scale * w_scale / y_scale; rule, low, high: see requantize. w: floats that
     hold w - w_zero with `parts` as exact.exact_weights gives them; or the stored filter, parts None.
     """
     if parts is None:

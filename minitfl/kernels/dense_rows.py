@@ -11,9 +11,10 @@ from itertools import pairwise
 import numpy as np
 
 from minitfl.kernels.exact import exact_matmul, exact_weights
-from minitfl.kernels.fixedpoint import requantize, rescale_real, rescale_twice
+from minitfl.kernels.fixedpoint import rescale_real, rescale_twice
 from minitfl.kernels.fused import activate
 from minitfl.kernels.hybrid import quantize_into, row_scales
+from minitfl.kernels.requantize import requantize
 from minitfl.kernels.sums import MAGNITUDE
 from minitfl.op import Kernel
 
@@ -43,7 +44,7 @@ def dense_int(x, x_zero, w, w_zero, parts, bias, factor, y_zero, low, high, y):
 
 @Kernel
 def dense_fixed(x, x_zero, w, w_zero, parts, bias, multiplier, shift, y_zero, low, high, rule, y):
-    """dense_int whose sums are rescaled by multiplier and shift (units,) and a rule, see fixedpoint.requantize."""
+    """dense_int whose sums are rescaled by multiplier and shift (units,) and a rule, see requantize."""
     for rows, total in _integer_sums(x, x_zero, w, w_zero, parts):
         requantize(total, bias, multiplier, shift, y_zero, low, high, rule, y[rows])
 

@@ -23,8 +23,9 @@ from numpy.lib.stride_tricks import as_strided
 
 from minitfl.kernels.broadcast import refused, wrong
 from minitfl.kernels.exact import exact_weights
-from minitfl.kernels.fixedpoint import float_activation_range, requantize
+from minitfl.kernels.fixedpoint import float_activation_range
 from minitfl.kernels.hybrid import quantize_into, row_scales
+from minitfl.kernels.requantize import requantize
 from minitfl.kernels.sums import (
     MAGNITUDE,
     bias_of,

@@ -213,6 +213,16 @@ def wrap_int32(x):
     return np.asarray(x, np.int64).astype(np.int32).astype(np.int64)
 
 
+def wrap_int16(x):
+    """wrap_int32 for int16 variables."""
+    return np.asarray(x, np.int64).astype(np.int16).astype(np.int64)
+
+
+def saturate_int16(x):
+    """x, or the nearest int16; the type stays."""
+    return np.clip(x, -32768, 32767)
+
+
 def round_away(x):
     """Reals rounded to whole numbers, half away from zero; the type stays. C's round()."""
     x = np.asarray(x)
@@ -249,66 +259,3 @@ def float32_to_bfloat16(x):
     bits = np.asarray(x, np.float32).view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     return np.where(np.isnan(x), (bits >> np.uint32(16)) | np.uint32(0x40), rounded).astype(np.uint16)
-
-
-# ---- from sums of products to stored values
-
-
-@observed
-def requantize(total, bias, multiplier, shift, zero, low, high, rule, y):
-    """y = clip(rescale(total + bias) + zero, low, high), for whole numbers `total` (rows, channels) held as floats.
-
-    bias, multiplier, shift (channels,). rule: "once" is rescale, "twice" rescale_twice, "wide" rescale_wide.
-    |total + bias| < 2**31, or 2**47 for "wide".
-
-    8-bit results are computed in float64, to the bit, where -12 <= shift <= 0. Let t = total + bias, and all of
-    |t * multiplier * 2**(shift - 31)| < 512, as the rest is clipped either way. "once": this product is a multiple of
-    2**-43, found within 2**-45; 0.5 + zero is added within 2**-44; so floor can't err, and what is whole after the
-    addition is found exactly. "twice": the product is at first left multiplied by 2**-shift, and then below 2**21, a
-    multiple of 2**-31, found with 0.5 added within 2**-31. The second rounding is of multiples of 2**-12; to go away
-    from zero, halves are first made longer by 2**-40 of themselves.
-    """
-    if rule == "wide" or low < -256 or high > 255:
-        _requantize_integers(total, bias, multiplier, shift, zero, low, high, rule, y)
-        return
-    rows, channels = total.shape
-    again = min(rows, max(1, 512 // max(channels, 1)))  # rows in line: NumPy is slow where lines are short
-    bias64 = np.tile(np.asarray(bias, np.float64), again)
-    exponent = shift - 31 if rule == "once" else -31
-    first = np.tile(np.ldexp(np.asarray(multiplier, np.float64), exponent), again)
-    second = np.tile(np.ldexp(1 + 2.0**-40, shift), again)
-    step = max(1, (1 << 15) // max(again * channels, 1)) * again
-    memory = np.empty(min(step, rows) * channels)
-    for start in range(0, rows, step):
-        part = total[start : start + step]
-        out = memory[: part.size].reshape(part.shape)
-        np.copyto(out, part)
-        whole = len(part) - len(part) % again
-        for lines, n in ((out[:whole].reshape(-1, again * channels), again), (out[whole:], 1)):
-            if not lines.size:
-                continue
-            lines += bias64[: n * channels]
-            lines *= first[: n * channels]
-            if rule == "twice":
-                lines += 0.5
-                np.floor(lines, out=lines)
-                lines *= second[: n * channels]
-            lines += 0.5 + zero
-            np.floor(lines, out=lines)
-        np.clip(out, low, high, out=out)
-        np.copyto(y[start : start + step], out, casting="unsafe")
-    odd = np.flatnonzero((shift < -12) | (shift > 0))
-    if odd.size:
-        few = np.empty((rows, odd.size), y.dtype)
-        picked = (bias[odd], multiplier[odd], shift[odd])
-        _requantize_integers(total[:, odd], *picked, zero, low, high, rule, few)
-        y[:, odd] = few
-
-
-def _requantize_integers(total, bias, multiplier, shift, zero, low, high, rule, y):
-    rescaling = {"once": rescale, "twice": rescale_twice, "wide": rescale_wide}[rule]
-    step = max(1, (1 << 15) // max(total.shape[1], 1))
-    for start in range(0, len(total), step):
-        part = total[start : start + step].astype(np.int64) + bias
-        part = wrap_int32(rescaling(part, multiplier, shift)) + zero
-        np.copyto(y[start : start + step], np.clip(part, low, high), casting="unsafe")

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from minitfl.kernels.fixedmath import raw as raw32
-from minitfl.kernels.fixedpoint import high_mul_int16, rounding_shift
+from minitfl.kernels.fixedpoint import high_mul_int16, rounding_shift, saturate_int16, wrap_int16
 
 ONE = 32767  # the largest Q0, which stands for 1
 ALL = np.arange(-32768, 32768, dtype=np.int64)
@@ -31,7 +31,7 @@ def tanh(x, integer_bits):
 def _logistic_table():
     """Of the 65536 inputs in rising order, int64."""
     power = _exp_negative(-np.abs(ALL), 3)
-    positive = _saturate(_newton(power) << 1)  # Q2 to Q1 halves the value, then to Q0
+    positive = saturate_int16(_newton(power) << 1)  # Q2 to Q1 halves the value, then to Q0
     result = np.where(ALL > 0, positive, ONE - positive)
     return np.where(ALL == 0, 1 << 14, result)
 
@@ -39,8 +39,8 @@ def _logistic_table():
 @cache
 def _tanh_table(integer_bits):
     """Of the 65536 inputs in rising order, int64."""
-    power = _exp_negative(_wrap(-np.abs(ALL)), integer_bits + 1)
-    size = _saturate(_wrap(_newton(power) - (1 << 13)) << 2)  # (1 - e) / (1 + e) = 2 / (1 + e) - 1, Q2 to Q0
+    power = _exp_negative(wrap_int16(-np.abs(ALL)), integer_bits + 1)
+    size = saturate_int16(wrap_int16(_newton(power) - (1 << 13)) << 2)  # (1 - e) / (1 + e) = 2 / (1 + e) - 1, Q2 to Q0
     return np.where(ALL == 0, 0, np.where(ALL < 0, -size, size))
 
 
@@ -49,8 +49,8 @@ def _newton(x):
     d = (x + ONE + 1) // 2
     y = _constant(48 / 17, 2) + high_mul_int16(d, _constant(-32 / 17, 2))
     for _ in range(3):
-        error = _wrap((1 << 13) - high_mul_int16(d, y))
-        y = _wrap(y + _saturate(high_mul_int16(y, error) << 2))
+        error = wrap_int16((1 << 13) - high_mul_int16(d, y))
+        y = wrap_int16(y + saturate_int16(high_mul_int16(y, error) << 2))
     return y
 
 
@@ -58,13 +58,13 @@ def _exp_negative(x, integer_bits):
     """exp(x) in Q0 for x (Q integer_bits) <= 0: a polynomial around -1/8, then a factor for each bit of the rest."""
     quarter = 1 << (13 - integer_bits)
     rest = (x & (quarter - 1)) - quarter
-    a = _saturate(rest << integer_bits) + (1 << 12)
+    a = saturate_int16(rest << integer_bits) + (1 << 12)
     a2 = high_mul_int16(a, a)
     a3 = high_mul_int16(a2, a)
     a4 = high_mul_int16(a2, a2)
     tail = rounding_shift(high_mul_int16(rounding_shift(a4, 2) + a3, _constant(1 / 3)) + a2, 1)
     base = _constant(np.exp(-1 / 8))
-    result = _wrap(base + high_mul_int16(base, a + tail))
+    result = wrap_int16(base + high_mul_int16(base, a + tail))
     k = rest - x
     for power in range(-2, integer_bits):
         bit = 15 - integer_bits + power
@@ -78,11 +78,3 @@ def _exp_negative(x, integer_bits):
 def _constant(real, integer_bits=0):
     """A real number as an int16, by way of the int32 that gemmlowp writes down."""
     return int(rounding_shift(raw32(real, integer_bits), 16))
-
-
-def _saturate(x):
-    return np.clip(x, -32768, 32767)
-
-
-def _wrap(x):
-    return np.asarray(x, np.int64).astype(np.int16).astype(np.int64)

@@ -26,6 +26,7 @@ from minitfl.kernels.fixedpoint import (
     quantize_multiplier,
     rescale_up,
     rounding_shift,
+    saturate_int16,
     wrap_int32,
 )
 from minitfl.kernels.gates import logistic, tanh
@@ -56,11 +57,11 @@ def lstm_basic_int(x, h, w, w_zero, bias, multiplier, shift, c, y, c_out, joined
     """lstm_basic_float on uint8 with scale 1/128 and zero 128; c and c_out int16 in Q4, sums int16 in Q3."""
     np.concatenate([x, h], axis=-1, out=joined)
     total = exact_matmul(joined, 128, w.T, w_zero) + bias
-    sums[...] = np.clip(rescale_up(wrap_int32(total), multiplier, shift), -32768, 32767)
+    sums[...] = saturate_int16(rescale_up(wrap_int32(total), multiplier, shift))
     admit, candidate, forget, out = np.split(sums, 4, axis=-1)
     fresh = high_mul_int16(logistic(admit), tanh(candidate, 3))
     kept = high_mul_int16(logistic(forget), c.astype(np.int64))
-    c_out[...] = np.clip(rounding_shift(fresh, 4) + kept, -32768, 32767)
+    c_out[...] = saturate_int16(rounding_shift(fresh, 4) + kept)
     result = high_mul_int16(logistic(out), tanh(c_out, 4))
     y[...] = 128 + np.clip(rounding_shift(result, 8), -128, 127)
     c[...] = c_out

@@ -11,6 +11,8 @@ from minitfl.kernels.fixedpoint import (
     rescale_twice,
     rescale_up,
     rounding_shift,
+    saturate_int16,
+    wrap_int16,
     wrap_int32,
 )
 from minitfl.kernels.gates import logistic, tanh
@@ -39,8 +41,8 @@ def lstm_int(
     for t in range(len(x)):
         place = t % many
         if place == 0:
-            incoming = saturate(product(stacks["input_to_"], x[t : t + many].reshape(-1, x.shape[-1])))
-        both = saturate(incoming[place * batch : (place + 1) * batch] + product(stacks["recurrent_to_"], h))
+            incoming = saturate_int16(product(stacks["input_to_"], x[t : t + many].reshape(-1, x.shape[-1])))
+        both = saturate_int16(incoming[place * batch : (place + 1) * batch] + product(stacks["recurrent_to_"], h))
         total = dict(zip(gates, parts(both, len(gates)), strict=True))
         cell = c.astype(np.int64)
         forget = logistic(gate(w, factors, guards, total, "forget", cell))
@@ -50,7 +52,7 @@ def lstm_int(
             admit = 32767 - forget
         candidate = tanh(gate(w, factors, guards, total, "cell", None), 3)
         cell = wrap_int16(rounding_shift(forget * cell, 15))
-        cell = saturate(cell + wrap_int16(rounding_shift(admit * candidate, 30 + cell_exponent)))
+        cell = saturate_int16(cell + wrap_int16(rounding_shift(admit * candidate, 30 + cell_exponent)))
         if cell_clip > 0:
             cell = np.clip(cell, -cell_clip, cell_clip)
         out = logistic(gate(w, factors, guards, total, "output", cell))
@@ -79,7 +81,7 @@ def gate(w, factors, guards, total, name, c):
     """The sum of one gate before its function, int16 in int64; total: what comes of x and h. c None: no peephole."""
     total = total[name]
     if c is not None and f"cell_to_{name}" in w:
-        total = saturate(total + peephole(w[f"cell_to_{name}"], c, factors[f"cell_to_{name}"]))
+        total = saturate_int16(total + peephole(w[f"cell_to_{name}"], c, factors[f"cell_to_{name}"]))
     if f"{name}_norm" in w:
         return normalised(total, w[f"{name}_norm"], w[f"{name}_bias"], factors[f"{name}_norm"], guards[name])
     return total
@@ -104,17 +106,9 @@ def normalised(x, coefficients, bias, factor, guard):
         weighted = wrap_int32(wrap_int32(scaled * coefficients) + bias)
         rounded = truncated(np.where(weighted > 0, weighted + 512, weighted - 512), 1024)
         y[row] = rescale_twice(rounded, factor[0], factor[1] + 12)
-    return saturate(y)
+    return saturate_int16(y)
 
 
 def truncated(a, b):
     """a / b with the fraction cut off, as C++ divides."""
     return np.sign(a) * (np.abs(a) // b)
-
-
-def saturate(x):
-    return np.clip(x, -32768, 32767)
-
-
-def wrap_int16(x):
-    return np.asarray(x).astype(np.int16).astype(np.int64)

@@ -11,9 +11,16 @@ from functools import cache
 
 import numpy as np
 
-from minitfl.kernels.fixedpoint import rescale_twice, rescale_wide, round_away, rounding_shift, wrap_int32
+from minitfl.kernels.fixedpoint import (
+    rescale_twice,
+    rescale_wide,
+    round_away,
+    rounding_shift,
+    saturate_int16,
+    wrap_int16,
+    wrap_int32,
+)
 from minitfl.kernels.hybrid import stacked_product
-from minitfl.kernels.lstm_int import saturate, wrap_int16
 from minitfl.kernels.sequence import columns_in_time, in_time
 from minitfl.kernels.tables import rounded
 from minitfl.op import Kernel
@@ -36,12 +43,12 @@ def lstm_int8(names, stacks, norms, cell_clip, proj_clip, way, x, h, c, y, *weig
 
         def gate(name, x_t=x[t]):
             total = part(stacks[f"input_to_{name}"], x_t) + part(stacks[f"recurrent_to_{name}"], h)
-            return normalised(saturate(total), w[f"{name}_norm"], norms[name], w[f"{name}_bias"])
+            return normalised(saturate_int16(total), w[f"{name}_norm"], norms[name], w[f"{name}_bias"])
 
         forget = logistic(gate("forget"))
         candidate = tanh(gate("cell"), 12)
         cell = wrap_int16(rounding_shift(forget * c, 15))
-        cell = saturate(cell + wrap_int16(rounding_shift((32767 - forget) * candidate, 15)))
+        cell = saturate_int16(cell + wrap_int16(rounding_shift((32767 - forget) * candidate, 15)))
         if cell_clip > 0:
             cell = np.clip(cell, -cell_clip, cell_clip)
         hidden = wrap_int16(rounding_shift(logistic(gate("output")) * tanh(cell, 15), 15))
@@ -76,7 +83,7 @@ def normalised(x, coefficients, scale, bias):
     inverse = np.float32(1) / np.sqrt(np.where(variance == 0, np.float32(1e-8), variance))
     y = (x - mean) * inverse * coefficients.astype(np.float32) * scale
     y += bias.astype(np.float32) * (np.float32(2.0**-10) * scale)
-    return saturate(np.nan_to_num(round_away(y * np.float32(4096)), nan=-32768.0)).astype(np.int64)
+    return saturate_int16(np.nan_to_num(round_away(y * np.float32(4096)), nan=-32768.0)).astype(np.int64)
 
 
 def logistic(x):

@@ -14,6 +14,7 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.fixedpoint import activation_range, quantize_multipliers
+from minitfl.kernels.requantize import in_lines
 from minitfl.op import NotYet, Site
 
 MAGNITUDE = {"uint8": 255, "int8": 255, "int16": 32768}  # the most that |x - x_zero| can be
@@ -21,7 +22,7 @@ MAGNITUDE = {"uint8": 255, "int8": 255, "int16": 32768}  # the most that |x - x_
 
 @dataclass(frozen=True)
 class Numbers:
-    """How an integer sum of products becomes a stored value, see fixedpoint.requantize."""
+    """How an integer sum of products becomes a stored value, see requantize."""
 
     multiplier: np.ndarray  # int64 (channels,)
     shift: np.ndarray  # int64 (channels,)
@@ -130,22 +131,9 @@ def workspace(*tensors: Tensor, computed: Tensor | None = None) -> int:
 
 def finish(total, bias, low, high):
     """total = min(max(total + bias, low), high), in place; total (rows, channels) float."""
-    for part, again in tiled(total):
+    for part, again in in_lines(total):
         part += np.tile(bias, again)
         if low > -math.inf:
             np.maximum(part, low, out=part)
         if high < math.inf:
             np.minimum(part, high, out=part)
-
-
-def tiled(total):
-    """Yields (part, n): a view of each part of the rows with n rows in line. NumPy is slow where lines are short."""
-    rows, channels = total.shape
-    again = min(rows, max(1, 512 // max(channels, 1)))
-    if again <= 1 or not total.flags.c_contiguous:
-        yield total, 1
-        return
-    whole = rows - rows % again
-    yield total[:whole].reshape(whole // again, again * channels), again
-    if whole < rows:
-        yield total[whole:], 1

@@ -55,7 +55,7 @@ FAULTS = [
     Fault(
         "a sum of gates wraps instead of saturating",
         "kernels/lstm_int.py",
-        "both = saturate(",
+        "both = saturate_int16(",
         "both = wrap_int16(",
         "kernels/test_lstm.py::test_integer[LSTM-coupled]",
     ),

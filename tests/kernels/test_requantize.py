@@ -1,4 +1,4 @@
-"""fixedpoint.requantize against its definition in whole numbers of any size, and exact.exact_weights."""
+"""requantize against its definition in whole numbers of any size, and exact.exact_weights."""
 
 from itertools import pairwise
 
@@ -12,12 +12,12 @@ from minitfl.kernels.fixedpoint import (
     INT32_MAX,
     OBSERVER,
     quantize_multiplier,
-    requantize,
     rescale_twice,
     rescale_wrapped,
     round_away,
     round_away_finite,
 )
+from minitfl.kernels.requantize import requantize
 from tests.cases import differential
 
 
