@@ -17,7 +17,6 @@ outside the image counts as real 0. Pairs are (height, width).
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -25,18 +24,18 @@ import numpy as np
 from minitfl.kernels.broadcast import refused
 from minitfl.kernels.exact import exact_weights
 from minitfl.kernels.fixedpoint import float_activation_range
-from minitfl.kernels.hybrid import quantize_into, row_scales
+from minitfl.kernels.hybrid import quantized_images
 from minitfl.kernels.requantize import requantize
 from minitfl.kernels.sums import (
     MAGNITUDE,
     bias_of,
     check_filter,
     check_types,
-    contents,
+    exact_packed,
     finish,
     integer_bias,
+    less_zero,
     numbers,
-    packed,
     workspace,
     wrong_filter,
 )
@@ -59,39 +58,30 @@ def conv_float(x, w, bias, stride, dilation, pad, low, high, y):
 
 
 @Kernel
-def conv_int(x, x_zero, w, w_zero, parts, bias, multiplier, shift, y_zero, low, high, rule, stride, dilation, pad, y):
+def conv_int(x, x_zero, w, w_zero, bounds, bias, multiplier, shift, y_zero, low, high, rule, stride, dilation, pad, y):
     """conv_float on stored integers, where real = scale * (stored - zero).
 
     The bias is stored with scale x_scale * w_scale and zero 0, so it adds to the sum of products as it is.
-    multiplier, shift (units,): x_scale * w_scale / y_scale; rule, low, high: see requantize. w: floats that
-    hold w - w_zero with `parts` as exact.exact_weights gives them; or the stored filter, parts None.
+    multiplier, shift (units,): x_scale * w_scale / y_scale; rule, low, high: see requantize. w: floats that hold
+    w - w_zero with `bounds` as exact.exact_weights gives them; or the stored filter, bounds None.
     """
-    if parts is None:
-        w, parts = exact_weights(w, w_zero, MAGNITUDE[x.dtype.name])
-
-    def load(out, part, image):
-        np.subtract(part, x_zero, out=out, dtype=out.dtype, casting="unsafe")
-
-    for image, rows, columns, total in _sums(x, w, parts, stride, dilation, pad, load, y):
+    if bounds is None:
+        w, bounds = exact_weights(w, w_zero, MAGNITUDE[x.dtype.name])
+    for image, rows, columns, total in _sums(x, w, bounds, stride, dilation, pad, less_zero(x_zero), y):
         block = y[image, rows, columns].reshape(total.shape)
         requantize(total, bias, multiplier, shift, y_zero, low, high, rule, block)
 
 
 @Kernel
-def conv_hybrid(x, w, w_scale, parts, bias, asymmetric, stride, dilation, pad, low, high, y):
+def conv_hybrid(x, w, w_scale, bounds, bias, asymmetric, stride, dilation, pad, low, high, y):
     """conv_float on float32 x that is brought to 8 bits, an image at a time, and a stored filter with scale w_scale.
 
-    w, parts: as in conv_int; w_scale float32 (units,).
+    w, bounds: as in conv_int; w_scale float32 (units,).
     """
-    if parts is None:
-        w, parts = exact_weights(w.view(np.int8), 0, MAGNITUDE["int8"])
-    scale, inverse, zero = row_scales(x.reshape(x.shape[0], math.prod(x.shape[1:])), asymmetric)
-
-    def load(out, part, image):
-        quantize_into(part, inverse[image], zero[image], asymmetric, out)
-        out -= zero[image]
-
-    for image, rows, columns, total in _sums(x, w, parts, stride, dilation, pad, load, y):
+    if bounds is None:
+        w, bounds = exact_weights(w.view(np.int8), 0, MAGNITUDE["int8"])
+    scale, load = quantized_images(x, asymmetric)
+    for image, rows, columns, total in _sums(x, w, bounds, stride, dilation, pad, load, y):
         block = y[image, rows, columns].reshape(total.shape)
         np.copyto(block, total, casting="unsafe")
         if asymmetric:
@@ -102,22 +92,22 @@ def conv_hybrid(x, w, w_scale, parts, bias, asymmetric, stride, dilation, pad, l
         finish(block, bias, low, high)
 
 
-def _sums(x, w, parts, stride, dilation, pad, load, y):
+def _sums(x, w, bounds, stride, dilation, pad, load, y):
     """Yields (image, rows, columns, total): the sums of products of one block of windows after the other.
 
-    total (windows, units). Where parts is None it is the block's place in y, else a float array to be used up at once:
-    depths parts[i] to parts[i + 1] are summed in w's type, and if there are more such parts, they together in float64.
+    total (windows, units). Where bounds is None it is the block's place in y, else floats to be used up at once, summed
+    as in exact.exact_product.
     """
     units, depth = w.shape[0], w.shape[3]
     groups = x.shape[3] // depth
     tall, wide, pad = fitted(x.shape, y.shape, w.shape[1:3], pad, stride, dilation)
     used = w[:, tall, wide]
-    if parts is not None and len(parts) > 2 and used.shape != w.shape:
-        used, parts = used.astype(np.float64), parts[:2]
+    if bounds is not None and len(bounds) > 2 and used.shape != w.shape:
+        used, bounds = used.astype(np.float64), bounds[:2]
     filter = used.shape[1:3]
     length = filter[0] * filter[1] * depth
     matrix = used.reshape(groups, units // groups, length).swapaxes(1, 2)
-    bounds = parts if parts is not None and len(parts) > 2 else (0, length)
+    cuts = bounds if bounds is not None and len(bounds) > 2 else (0, length)
     memory = np.empty(0, used.dtype)
     weight = groups * length + units
     for image, rows, columns, pieces in windows(
@@ -126,7 +116,7 @@ def _sums(x, w, parts, stride, dilation, pad, load, y):
         block = y[image, rows, columns]
         patches = _patches(pieces, groups, filter, block.shape[:2], used.dtype)
         count = patches.shape[1]
-        if parts is None and groups == 1:
+        if bounds is None and groups == 1:
             total = block.reshape(count, units)
             np.matmul(patches[0], matrix[0], out=total)
             yield image, rows, columns, total
@@ -134,13 +124,13 @@ def _sums(x, w, parts, stride, dilation, pad, load, y):
         if memory.size < count * units:
             memory = np.empty(count * units, used.dtype)
         total = memory[: count * units].reshape(groups, count, units // groups)
-        np.matmul(patches[:, :, : bounds[1]], matrix[:, : bounds[1]], out=total)
-        if len(bounds) > 2:
+        np.matmul(patches[:, :, : cuts[1]], matrix[:, : cuts[1]], out=total)
+        if len(cuts) > 2:
             total = total.astype(np.float64)
-            for start, stop in pairwise(bounds[1:]):
+            for start, stop in pairwise(cuts[1:]):
                 total += np.matmul(patches[:, :, start:stop], matrix[:, start:stop])
         total = total.swapaxes(0, 1).reshape(count, units)
-        if parts is None:
+        if bounds is None:
             block = block.reshape(count, units)
             block[...] = total
             total = block
@@ -191,7 +181,7 @@ def conv_2d(site: Site) -> Call:
     if filter_height == filter_width == stride[0] == stride[1] == 1 and not any(pad):
         # one product of matrices
         x_seen, y_seen = x.reshaped(1, batch * height * width, 1, channels), y.reshaped(1, y.size // units, 1, units)
-    needed = workspace(x, y, w, computed=w if contents(site, w) is None else None)
+    needed = workspace(site, x, w, y)
     if x.type == "float32":
         low, high = float_activation_range(activation)
         bias = bias_of(site, 2, units, ("float32",))
@@ -202,8 +192,8 @@ def conv_2d(site: Site) -> Call:
         if several or channels != depth:
             site.expect(scales.size == units, f"{scales.size} filter scales for {units} units")
         scales = np.broadcast_to(scales if several else scales[:1], units).astype(np.float32)
-        floats, parts = _prepared(site, w, 0, "float32")
-        args = (x, floats, scales, parts, bias, several or channels != depth, *where, low, high, y)
+        floats, bounds = exact_packed(site, w, 0, "float32")
+        args = (x, floats, scales, bounds, bias, several or channels != depth, *where, low, high, y)
         return Call(conv_hybrid, args, (y,), workspace=needed)
     site.expect(x.type == "uint8" or not w.zeros.any(), f"a filter with zero point {w.zeros}")
     bias, rule = integer_bias(site, 2, units, x.type)
@@ -211,18 +201,6 @@ def conv_2d(site: Site) -> Call:
     if w.type not in FILTERS[x.type]:
         return refused(y, wrong_filter(x, w))
     w_zero = w.zero if w.type == "uint8" else 0
-    floats, parts = _prepared(site, w, w_zero, x.type)
-    tail = (n.multiplier, n.shift, y.zero, n.low, n.high, rule, *where, y_seen)
-    return Call(conv_int, (x_seen, x.zero, floats, w_zero, parts, bias, *tail), (y,), workspace=needed)
-
-
-def _prepared(site, w, w_zero, x_type):
-    """(w, parts): a constant filter as the kernels want it; others as they are, with None."""
-    hybrid = x_type == "float32"  # then the bytes of uint8 count as int8
-    most = MAGNITUDE["int8" if hybrid else x_type]
-
-    def make(stored):
-        return exact_weights(stored.view(np.int8) if hybrid else stored, w_zero, most)
-
-    ready = packed(site, w, ("exact", w_zero, x_type), make)
-    return (w, None) if ready is None else ready
+    floats, bounds = exact_packed(site, w, w_zero, x.type)
+    args = (x_seen, x.zero, floats, w_zero, bounds, bias, *n, *where, y_seen)
+    return Call(conv_int, args, (y,), workspace=needed)

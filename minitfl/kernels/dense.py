@@ -36,10 +36,9 @@ from minitfl.kernels.dense_rows import (
     dense_without_depth,
     rows_workspace,
 )
-from minitfl.kernels.exact import exact_weights
 from minitfl.kernels.fixedpoint import activation_range, float_activation_range, quantize_multipliers
 from minitfl.kernels.fused import ACTIVATIONS
-from minitfl.kernels.sums import MAGNITUDE, packed
+from minitfl.kernels.sums import exact_packed
 from minitfl.op import Call, Site, op
 
 CLAMPS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
@@ -135,10 +134,10 @@ def _hybrid(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tenso
         if axis not in (0, 1) or scales.size != w.known_shape[axis]:
             return refused(y, f"{scales.size} scales along axis {axis} of weights of shape {w.shape}")
     scales = np.ascontiguousarray(np.broadcast_to(scales[:units], units))
-    floats, parts = _prepared(site, w, 0, "float32")
+    floats, bounds = exact_packed(site, w, 0, "float32")
     asymmetric = bool(site.options.asymmetric_quantize_inputs)
-    args = (x, floats, scales, parts, bias, asymmetric, activation, result)
-    return Call(dense_hybrid, args, (y,), workspace=_needed(x, w, parts))
+    args = (x, floats, scales, bounds, bias, asymmetric, activation, result)
+    return Call(dense_hybrid, args, (y,), workspace=_needed(x, w, bounds))
 
 
 def _blockwise(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tensor) -> Call:
@@ -187,8 +186,8 @@ def _integer(site: Site, arrays: tuple, activation: str, y: Tensor, result: Tens
         return refused(y, f"{w.type} weights are not supported with a uint8 result")
     if shuffled:
         return _shuffled(site, arrays, factor, (low, high), y, result)
-    floats, parts = _prepared(site, w, w_zero, x.type)
-    first, needed = (x, x.zero, floats, w_zero, parts, bias), _needed(x, w, parts)
+    floats, bounds = exact_packed(site, w, w_zero, x.type)
+    first, needed = (x, x.zero, floats, w_zero, bounds, bias), _needed(x, w, bounds)
     if not fixed:
         args = (*first, np.ascontiguousarray(factor), y.zero, low, high, result)
         return Call(dense_int, args, (y,), workspace=needed)
@@ -214,20 +213,8 @@ def _shuffled(site: Site, arrays: tuple, factor, limits: tuple[int, int], y: Ten
     return Call(dense_shuffled, args, (y, second), workspace=needed)
 
 
-def _prepared(site: Site, w: Tensor, w_zero: int, x_type: str):
-    """(w, parts): constant weights as the kernels want them; others as they are, with None."""
-    hybrid = x_type == "float32"  # then the bytes of uint8 are read as int8
-    most = MAGNITUDE["int8" if hybrid else x_type]
-
-    def make(stored):
-        return exact_weights(stored.view(np.int8) if hybrid else stored, w_zero, most)
-
-    ready = packed(site, w, ("dense", w_zero, x_type), make)
-    return (w, None) if ready is None else ready
-
-
-def _needed(x: Tensor, w: Tensor, parts) -> int:
-    return rows_workspace(x.known_shape[0], *w.known_shape, computed=parts is None)
+def _needed(x: Tensor, w: Tensor, bounds) -> int:
+    return rows_workspace(x.known_shape[0], *w.known_shape, computed=bounds is None)
 
 
 def check_bias_scale(site: Site, product_scale: float, y_scale: float, bias) -> None:

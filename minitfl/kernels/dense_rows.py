@@ -6,11 +6,10 @@ x (batch, depth), w (units, depth), bias (units,), y (batch, units). `dense` say
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 
-from minitfl.kernels.exact import exact_matmul, exact_weights
+from minitfl.kernels.exact import exact_matmul, exact_product, exact_weights
 from minitfl.kernels.fixedpoint import rescale_real, rescale_twice
 from minitfl.kernels.fused import activate
 from minitfl.kernels.hybrid import quantize_into, row_scales
@@ -31,21 +30,21 @@ def dense_float(x, w, bias, low, high, y):
 
 
 @Kernel
-def dense_int(x, x_zero, w, w_zero, parts, bias, factor, y_zero, low, high, y):
+def dense_int(x, x_zero, w, w_zero, bounds, bias, factor, y_zero, low, high, y):
     """dense_float on stored integers, where real = scale * (stored - zero).
 
     The bias is stored with scale x_scale * w_scale and zero 0, so it adds to the sum of products as it is.
     factor (units,): x_scale * w_scale / y_scale, float64. low, high: stored values. w: floats that hold w - w_zero with
-    `parts` as exact.exact_weights gives them; or the stored weights, parts None.
+    `bounds` as exact.exact_weights gives them; or the stored weights, bounds None.
     """
-    for rows, total in _integer_sums(x, x_zero, w, w_zero, parts):
+    for rows, total in _integer_sums(x, x_zero, w, w_zero, bounds):
         y[rows] = np.clip(rescale_real(np.add(total, bias, dtype=np.float64), factor) + y_zero, low, high)
 
 
 @Kernel
-def dense_fixed(x, x_zero, w, w_zero, parts, bias, multiplier, shift, y_zero, low, high, rule, y):
+def dense_fixed(x, x_zero, w, w_zero, bounds, bias, multiplier, shift, y_zero, low, high, rule, y):
     """dense_int whose sums are rescaled by multiplier and shift (units,) and a rule, see requantize."""
-    for rows, total in _integer_sums(x, x_zero, w, w_zero, parts):
+    for rows, total in _integer_sums(x, x_zero, w, w_zero, bounds):
         requantize(total, bias, multiplier, shift, y_zero, low, high, rule, y[rows])
 
 
@@ -65,13 +64,13 @@ def dense_shuffled(x, w, bias, multiplier, shift, low, high, y, shuffled):
 
 
 @Kernel
-def dense_hybrid(x, w, w_scale, parts, bias, asymmetric, activation, y):
+def dense_hybrid(x, w, w_scale, bounds, bias, asymmetric, activation, y):
     """dense_float for float x, each of whose rows is brought to 8 bits, and stored w with w_scale float32 (units,).
 
-    w, parts: as in dense_int.
+    w, bounds: as in dense_int.
     """
-    if parts is None:
-        w, parts = exact_weights(w.view(np.int8), 0, MAGNITUDE["int8"])
+    if bounds is None:
+        w, bounds = exact_weights(w.view(np.int8), 0, MAGNITUDE["int8"])
     scale, inverse, zero = row_scales(x, asymmetric)
     scale, inverse, zero = scale[:, None], inverse[:, None], zero[:, None]
 
@@ -81,7 +80,7 @@ def dense_hybrid(x, w, w_scale, parts, bias, asymmetric, activation, y):
         q -= zero[rows]
         return q
 
-    for rows, total in _sums(x, w, parts, load):
+    for rows, total in _sums(x, w, bounds, load):
         total = total.astype(np.float32, copy=False)
         with np.errstate(invalid="ignore", over="ignore"):
             total *= scale[rows] * w_scale
@@ -98,33 +97,26 @@ def dense_without_depth(y):
 # ---- sums of products
 
 
-def _integer_sums(x, x_zero, w, w_zero, parts):
+def _integer_sums(x, x_zero, w, w_zero, bounds):
     """_sums of (x - x_zero) @ (w - w_zero).T for what dense_int is given."""
-    if parts is None:
-        w, parts = exact_weights(w, w_zero, MAGNITUDE[x.dtype.name])
+    if bounds is None:
+        w, bounds = exact_weights(w, w_zero, MAGNITUDE[x.dtype.name])
 
     def load(rows):
         return np.subtract(x[rows], x_zero, dtype=w.dtype, casting="unsafe")
 
-    return _sums(x, w, parts, load)
+    return _sums(x, w, bounds, load)
 
 
-def _sums(x, w, parts, load) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields (rows, total): the sums of products of some rows after the other, floats (rows, units) to be used up.
+def _sums(x, w, bounds, load) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yields (rows, total): the exact_product of some rows after the other, floats (rows, units) to be used up.
 
-    load(rows) gives rows of x in w's type. Depths parts[i] to parts[i + 1] are summed in that type; if there are more
-    such parts, they together in float64.
+    load(rows) gives rows of x in w's type.
     """
     step = _rows_together(len(x), *w.shape)
     for start in range(0, len(x), step):
         rows = slice(start, start + step)
-        part = load(rows)
-        total = np.matmul(part[:, : parts[1]], w[:, : parts[1]].T)
-        if len(parts) > 2:
-            total = total.astype(np.float64)
-            for a, b in pairwise(parts[1:]):
-                total += np.matmul(part[:, a:b], w[:, a:b].T)
-        yield rows, total
+        yield rows, exact_product(load(rows), w, bounds)
 
 
 def _rows_together(batch: int, units: int, depth: int) -> int:

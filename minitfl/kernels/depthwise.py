@@ -16,23 +16,24 @@ outside the image counts as real 0. Pairs are (height, width).
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused, wrong
 from minitfl.kernels.exact import exact_weights
 from minitfl.kernels.fixedpoint import float_activation_range
-from minitfl.kernels.hybrid import quantize_into, row_scales
+from minitfl.kernels.hybrid import quantized_images
 from minitfl.kernels.requantize import requantize
 from minitfl.kernels.sums import (
     MAGNITUDE,
     bias_of,
     check_filter,
     check_types,
-    contents,
     finish,
+    less_zero,
     numbers,
     packed,
     workspace,
@@ -67,11 +68,7 @@ def depthwise_int(
     """
     if not exact:
         w = _floats(w, w_zero, x.dtype.name)
-
-    def load(out, part, image):
-        np.subtract(part, x_zero, out=out, dtype=out.dtype, casting="unsafe")
-
-    for image, rows, columns, total in _sums(x, w, stride, dilation, pad, load, y):
+    for image, rows, columns, total in _sums(x, w, stride, dilation, pad, less_zero(x_zero), y):
         block = y[image, rows, columns].reshape(total.shape)
         requantize(total, bias, multiplier, shift, y_zero, low, high, rule, block)
 
@@ -81,12 +78,7 @@ def depthwise_hybrid(x, w, w_scale, exact, bias, stride, dilation, pad, low, hig
     """depthwise_float on float32 x that is brought to 8 bits, an image at a time; w_scale float32 (channels * m,)."""
     if not exact:
         w = _floats(w, 0, "int8")
-    scale, inverse, zero = row_scales(x.reshape(x.shape[0], math.prod(x.shape[1:])), True)
-
-    def load(out, part, image):
-        quantize_into(part, inverse[image], zero[image], True, out)
-        out -= zero[image]
-
+    scale, load = quantized_images(x, True)
     for image, rows, columns, total in _sums(x, w, stride, dilation, pad, load, y):
         total *= w_scale * scale[image]
         finish(total, bias, low, high)
@@ -152,7 +144,7 @@ def depthwise_conv_2d(site: Site) -> Call:
     where, (out_height, out_width) = placement(site, (height, width), (filter_height, filter_width), LARGEST)
     y = y.reshaped(batch, out_height, out_width, units)
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
-    needed = workspace(x, y, w, computed=w if contents(site, w) is None else None)
+    needed = workspace(site, x, w, y)
     if x.type == "float32":
         low, high = float_activation_range(activation)
         bias = bias_of(site, 2, units, ("float32",), 1)
@@ -174,11 +166,11 @@ def depthwise_conv_2d(site: Site) -> Call:
     n = numbers(site, x, w, bias, y, units, activation, rule)
     w_zero = w.zero if w.type == "uint8" else 0
     floats, exact = _prepared(site, w, w_zero, x.type)
-    tail = (n.multiplier, n.shift, y.zero, n.low, n.high, rule, *where, y)
-    return Call(depthwise_int, (x, x.zero, floats, w_zero, exact, bias, *tail), (y,), workspace=needed)
+    args = (x, x.zero, floats, w_zero, exact, bias, *n, *where, y)
+    return Call(depthwise_int, args, (y,), workspace=needed)
 
 
-def _prepared(site, w, w_zero, x_type):
-    """(w, exact): a constant filter as the kernels want it."""
+def _prepared(site: Site, w: Tensor, w_zero: int, x_type: str) -> tuple[Any, bool]:
+    """(floats, True): a constant filter as the kernels want it; (w, False): one that is computed while running."""
     ready = packed(site, w, ("taps", w_zero, x_type), lambda stored: _floats(stored, w_zero, x_type))
     return (w, False) if ready is None else (ready, True)

@@ -34,6 +34,19 @@ def exact_weights(w, w_zero, x_most, most_parts=8):
     return np.moveaxis(floats, -1, 0), bounds
 
 
+def exact_product(x, floats, bounds):
+    """x @ floats.T, exactly: floats and bounds as exact_weights gives them, x whole numbers of the same type.
+
+    Each part of the depth is summed in that type, and where there are several they together in float64.
+    """
+    total = np.matmul(x[:, : bounds[1]], floats[:, : bounds[1]].T)
+    if len(bounds) > 2:
+        total = total.astype(np.float64)
+        for start, stop in pairwise(bounds[1:]):
+            total += np.matmul(x[:, start:stop], floats[:, start:stop].T)
+    return total
+
+
 def exact_matmul(x, x_zero, w, w_zero):
     """(x - x_zero) @ (w - w_zero) for stored integers, exactly, as int64. x (..., depth), w (depth, units).
 

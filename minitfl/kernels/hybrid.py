@@ -9,12 +9,12 @@ Each row of x is brought to 8 bits when it is met, x ~ scale * (q - zero) with a
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
 
 import numpy as np
 
 from minitfl.graph import Tensor
-from minitfl.kernels.exact import exact_matmul, exact_weights
+from minitfl.kernels.exact import exact_matmul, exact_product, exact_weights
 from minitfl.op import Site
 
 HALF = np.nextafter(np.float32(0.5), np.float32(0))  # |x| + HALF, cut off, is |x| rounded half up in float32
@@ -74,6 +74,20 @@ def quantize_into(x, inverse, zero, asymmetric, out):
         np.copyto(out, q, casting="unsafe")
 
 
+def quantized_images(x, asymmetric):
+    """(scale, load): images are brought to 8 bits where a part of one is met; the scale of each, float32 (batch,).
+
+    load(out, part, image), as `windows` takes it: out = q - zero, whole numbers held as floats.
+    """
+    scale, inverse, zero = row_scales(x.reshape(x.shape[0], math.prod(x.shape[1:])), asymmetric)
+
+    def load(out, part, image):
+        quantize_into(part, inverse[image], zero[image], asymmetric, out)
+        out -= zero[image]
+
+    return scale, load
+
+
 def hybrid_matmul(q, scale, zero, w, w_scale):
     """scale * w_scale * ((q - zero) @ w.T), float32 (..., rows, units), for what quantize_rows gives.
 
@@ -108,14 +122,6 @@ def hybrid_product(x, stack, asymmetric):
     """hybrid_matmul of the rows of x, brought to 8 bits here, and a hybrid_stack: float32 (rows, units)."""
     floats, bounds, scales = stack
     q, scale, zero = quantize_rows(x, asymmetric)
-    total = stacked_product(np.subtract(q, zero[:, None], dtype=floats.dtype), floats, bounds).astype(np.float32)
+    total = exact_product(np.subtract(q, zero[:, None], dtype=floats.dtype), floats, bounds).astype(np.float32)
     total *= scale[:, None] * scales
-    return total
-
-
-def stacked_product(x, floats, bounds):
-    """x @ floats.T, exactly: floats and bounds as exact_weights gives them, x whole numbers of the same type."""
-    total = x[:, : bounds[1]] @ floats[:, : bounds[1]].T
-    for a, b in pairwise(bounds[1:]):
-        total = total.astype(np.float64) + x[:, a:b] @ floats[:, a:b].T
     return total

@@ -6,6 +6,7 @@ normalisation, with the scale of an intermediate tensor; its function gives Q0. 
 
 import numpy as np
 
+from minitfl.kernels.exact import exact_product
 from minitfl.kernels.fixedmath import inverse_square_root
 from minitfl.kernels.fixedpoint import (
     rescale_twice,
@@ -16,7 +17,6 @@ from minitfl.kernels.fixedpoint import (
     wrap_int32,
 )
 from minitfl.kernels.gates import logistic, tanh
-from minitfl.kernels.hybrid import stacked_product
 from minitfl.kernels.lstm_float import parts, steps_at_once
 from minitfl.kernels.sequence import columns_in_time, in_time
 from minitfl.op import Kernel
@@ -72,7 +72,7 @@ def lstm_int(
 def product(stack, x):
     """x through the weights of all gates, side by side, with what the zero points add; rescaled, int64."""
     floats, bounds, _, bias, multiplier, shift = stack
-    total = stacked_product(x.astype(floats.dtype), floats, bounds).astype(np.int64)
+    total = exact_product(x.astype(floats.dtype), floats, bounds).astype(np.int64)
     total += bias
     return rescale_twice(wrap_int32(total), multiplier, shift)
 

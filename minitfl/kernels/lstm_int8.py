@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 
+from minitfl.kernels.exact import exact_product
 from minitfl.kernels.fixedpoint import (
     rescale_twice,
     rescale_wide,
@@ -20,7 +21,6 @@ from minitfl.kernels.fixedpoint import (
     wrap_int16,
     wrap_int32,
 )
-from minitfl.kernels.hybrid import stacked_product
 from minitfl.kernels.sequence import columns_in_time, in_time
 from minitfl.kernels.tables import rounded
 from minitfl.op import Kernel
@@ -53,7 +53,7 @@ def lstm_int8(names, stacks, norms, cell_clip, proj_clip, way, x, h, c, y, *weig
             cell = np.clip(cell, -cell_clip, cell_clip)
         hidden = wrap_int16(rounding_shift(logistic(gate("output")) * tanh(cell, 15), 15))
         floats, bounds, bias, factor, zero = stacks["projection"]
-        total = stacked_product(hidden.astype(floats.dtype), floats, bounds).astype(np.int64) + bias
+        total = exact_product(hidden.astype(floats.dtype), floats, bounds).astype(np.int64) + bias
         result = np.clip(wrap_int32(rescale_wide(total, *factor)) + zero, -128, 127)
         if proj_clip > 0:
             result = np.clip(result, -proj_clip, proj_clip)
@@ -65,7 +65,7 @@ def lstm_int8(names, stacks, norms, cell_clip, proj_clip, way, x, h, c, y, *weig
 def part(stack, x):
     """x through weights, as int8 and then with the scale of the sum, less the zero; int64."""
     floats, bounds, added, first, zero, second = stack
-    total = stacked_product(x.astype(floats.dtype), floats, bounds).astype(np.int64) + added
+    total = exact_product(x.astype(floats.dtype), floats, bounds).astype(np.int64) + added
     stored = np.clip(rescale_twice(wrap_int32(total), *first) + zero, -128, 127)
     return rescale_twice(stored - zero, *second)
 

@@ -184,7 +184,7 @@ def batch_matmul(site: Site) -> Call:
 
 
 def _prepared(site: Site, w: Tensor, adj_y: bool, w_zero: int, x_type: str):
-    """(weights, parts) of a constant matrix as the kernels of `dense_rows` want them; None of a computed one."""
+    """(weights, bounds) of a constant matrix as the kernels of `dense_rows` want them; None of a computed one."""
     most = MAGNITUDE["int8" if x_type == "float32" else x_type]
     layout = ("matmul", adj_y, w_zero, most)
     return packed(site, w, layout, lambda stored: exact_weights(oriented(stored, not adj_y), w_zero, most))
@@ -218,8 +218,8 @@ def _hybrid(site: Site, w: Tensor, y: Tensor, lying: tuple, result: Tensor, read
     asymmetric = bool(site.options.asymmetric_quantize_inputs)
     if ready is None:
         return Call(matmul_hybrid, (*lying, scales, asymmetric, result), (y,), workspace=bound)
-    weights, parts = ready
-    args = (lying[0], weights, np.broadcast_to(scales, units), parts, np.zeros(units, np.float32), asymmetric)
+    weights, bounds = ready
+    args = (lying[0], weights, np.broadcast_to(scales, units), bounds, np.zeros(units, np.float32), asymmetric)
     return Call(dense_hybrid, (*args, "NONE", result), (y,), workspace=bound)
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minitfl.graph import Tensor
+from minitfl.kernels.exact import exact_weights
 from minitfl.kernels.fixedpoint import activation_range, quantize_multipliers
 from minitfl.kernels.requantize import in_lines
 from minitfl.op import NotYet, Site
@@ -20,23 +20,15 @@ from minitfl.op import NotYet, Site
 MAGNITUDE = {"uint8": 255, "int8": 255, "int16": 32768}  # the most that |x - x_zero| can be
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """How an integer sum of products becomes a stored value, see requantize."""
+class Numbers(NamedTuple):
+    """How an integer sum of products becomes a stored value: what requantize takes, in its order."""
 
     multiplier: np.ndarray  # int64 (channels,)
     shift: np.ndarray  # int64 (channels,)
+    zero: int
     low: int
     high: int
     rule: str
-
-
-def contents(site: Site, tensor: Tensor) -> np.ndarray | None:
-    """What a constant holds; None for what is computed while running."""
-    try:
-        return site.value(tensor)
-    except NotYet:
-        return None
 
 
 def packed(site: Site, tensor: Tensor, layout: tuple, make: Callable[[np.ndarray], Any]) -> Any:
@@ -45,6 +37,21 @@ def packed(site: Site, tensor: Tensor, layout: tuple, make: Callable[[np.ndarray
         return site.packed(tensor, layout, make)
     except NotYet:
         return None
+
+
+def exact_packed(site: Site, w: Tensor, w_zero: int, x_type: str) -> tuple[Any, tuple[int, ...] | None]:
+    """(floats, bounds) as exact_weights makes them of constant weights; (w, None) for what is computed while running.
+
+    With float x, which is brought to int8, the bytes of uint8 weights count as int8.
+    """
+    hybrid = x_type == "float32"
+    most = MAGNITUDE["int8" if hybrid else x_type]
+
+    def make(stored):
+        return exact_weights(stored.view(np.int8) if hybrid else stored, w_zero, most)
+
+    ready = packed(site, w, ("exact", w_zero, x_type), make)
+    return (w, None) if ready is None else ready
 
 
 def bias_of(site: Site, i: int, channels: int, types: tuple[str, ...], rank: int | None = None, any_zero: bool = False):
@@ -121,12 +128,29 @@ def numbers(site: Site, x: Tensor, w: Tensor, bias, y: Tensor, channels: int, ac
     multiplier, shift = quantize_multipliers(factors)
     low, high = activation_range(activation, y.type, y.scale, y.zero)
     site.expect(low <= high, f"{activation} leaves nothing of the output's range: {low} to {high}")
-    return Numbers(multiplier, shift, low, high, rule)
+    return Numbers(multiplier, shift, y.zero, low, high, rule)
 
 
-def workspace(*tensors: Tensor, computed: Tensor | None = None) -> int:
+def workspace(site: Site, x: Tensor, w: Tensor, y: Tensor) -> int:
     """Bytes that bound the temporaries: blocks, and the floats of a filter that is computed while running."""
-    return min(4 << 20, 16 * sum(t.size for t in tensors)) + (24 * computed.size if computed is not None else 0)
+    blocks = min(4 << 20, 16 * (x.size + w.size + y.size))
+    try:
+        site.value(w)
+    except NotYet:
+        return blocks + 24 * w.size
+    return blocks
+
+
+# ---- while running
+
+
+def less_zero(x_zero):
+    """load(out, part, image) for stored integers, as `windows` takes it: out = part - x_zero."""
+
+    def load(out, part, image):
+        np.subtract(part, x_zero, out=out, dtype=out.dtype, casting="unsafe")
+
+    return load
 
 
 def finish(total, bias, low, high):

@@ -16,24 +16,25 @@ height, out width, units), the shape that the first input holds. What falls outs
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 
 from minitfl.errors import ModelError
+from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import wrong
 from minitfl.kernels.exact import exact_weights
 from minitfl.kernels.fixedpoint import float_activation_range
-from minitfl.kernels.hybrid import quantize_into, row_scales
+from minitfl.kernels.hybrid import quantized_images
 from minitfl.kernels.requantize import requantize
 from minitfl.kernels.sums import (
     MAGNITUDE,
     bias_of,
     check_filter,
     check_types,
-    contents,
     finish,
     integer_bias,
+    less_zero,
     numbers,
     packed,
     workspace,
@@ -61,11 +62,7 @@ def transpose_int(x, x_zero, w, w_zero, exact, bias, multiplier, shift, y_zero, 
     """
     if not exact:
         w, _ = exact_weights(w, w_zero, MAGNITUDE[x.dtype.name], 1)
-
-    def load(part, image):
-        return np.subtract(part, x_zero, dtype=w.dtype, casting="unsafe")
-
-    for image, rows, total in _sums(x, w, stride, pad, load, y):
+    for image, rows, total in _sums(x, w, stride, pad, less_zero(x_zero), y):
         block = y[image, rows].reshape(total.shape)
         requantize(total, bias, multiplier, shift, y_zero, low, high, rule, block)
 
@@ -75,14 +72,7 @@ def transpose_hybrid(x, w, w_scale, exact, bias, stride, pad, low, high, y):
     """transpose_float on float32 x that is brought to 8 bits, an image at a time; w_scale float32 (units,)."""
     if not exact:
         w, _ = exact_weights(w, 0, MAGNITUDE["int8"], 1)
-    scale, inverse, zero = row_scales(x.reshape(x.shape[0], math.prod(x.shape[1:])), True)
-
-    def load(part, image):
-        out = np.empty(part.shape, w.dtype)
-        quantize_into(part, inverse[image], zero[image], True, out)
-        out -= zero[image]
-        return out
-
+    scale, load = quantized_images(x, True)
     for image, rows, total in _sums(x, w, stride, pad, load, y):
         total *= w_scale * scale[image]
         finish(total, bias, low, high)
@@ -98,8 +88,7 @@ def misfit(x_shape, w_shape, wanted, y):
 def _sums(x, w, stride, pad, load, y):
     """Yields (image, rows, total): the sums of a block of rows of y after the other, (places, units) in w's type.
 
-    `load(part, image)` gives the values of a part of an image, or they are taken as they are where it is None. w has
-    sums of products that are exact in its type where that is asked for.
+    load(out, part, image) writes the values of a part of an image; they are taken as they are where it is None.
     """
     batch, height, width, depth = x.shape
     _, out_height, out_width, units = y.shape
@@ -115,9 +104,11 @@ def _sums(x, w, stride, pad, load, y):
             total = np.zeros((rows.stop - top, out_width, units), w.dtype)
             for k in range(taps[0]):
                 here, there = meeting(height, stride[0], k - pad[0] - top, len(total))
-                part = x[image, there]
-                values = part if load is None else load(part, image)
-                spread = np.matmul(values.reshape(-1, depth), matrices[k]).reshape(len(part), width, taps[1], units)
+                values = x[image, there]
+                if load is not None:
+                    values = np.empty(values.shape, w.dtype)
+                    load(values, x[image, there], image)
+                spread = np.matmul(values.reshape(-1, depth), matrices[k]).reshape(len(values), width, taps[1], units)
                 for m, (to, origin) in enumerate(columns):
                     total[here, to] += spread[:, origin, m]
             yield image, rows, total.reshape(-1, units)
@@ -155,7 +146,7 @@ def transpose_conv(site: Site) -> Call:
         return Call(misfit, (x.shape, w.shape, wanted, y), (y,))
     where = (stride, (axes[0][1], axes[1][1]))
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
-    needed = workspace(x, y, w, computed=w if contents(site, w) is None else None)
+    needed = workspace(site, x, w, y)
     if x.type == "float32":
         low, high = float_activation_range(activation)
         bias = bias_of(site, 3, units, ("float32",))
@@ -172,12 +163,12 @@ def transpose_conv(site: Site) -> Call:
     n = numbers(site, x, w, bias, y, units, activation, rule)
     w_zero = w.zero if w.type == "uint8" else 0
     floats, exact = _prepared(site, w, w_zero, x.type)
-    tail = (n.multiplier, n.shift, y.zero, n.low, n.high, rule, *where, y)
-    return Call(transpose_int, (x, x.zero, floats, w_zero, exact, bias, *tail), (y,), workspace=needed)
+    args = (x, x.zero, floats, w_zero, exact, bias, *n, *where, y)
+    return Call(transpose_int, args, (y,), workspace=needed)
 
 
-def _prepared(site, w, w_zero, x_type):
-    """(w, exact): a constant filter as the kernels want it."""
+def _prepared(site: Site, w: Tensor, w_zero: int, x_type: str) -> tuple[Any, bool]:
+    """(floats, True): a constant filter as the kernels want it; (w, False): one that is computed while running."""
     most = MAGNITUDE[x_type]
     ready = packed(site, w, ("whole", w_zero, most), lambda stored: exact_weights(stored, w_zero, most, 1)[0])
     return (w, False) if ready is None else (ready, True)

@@ -27,8 +27,8 @@ FAULTS = [
     Fault(
         "the last part of a deep filter is left out",
         "kernels/conv.py",
-        "for start, stop in pairwise(bounds[1:]):",
-        "for start, stop in pairwise(bounds[1:-1]):",
+        "for start, stop in pairwise(cuts[1:]):",
+        "for start, stop in pairwise(cuts[1:-1]):",
         "kernels/test_conv.py::test_every_product_of_a_deep_filter_counts",
     ),
 ]
