@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 import sys
@@ -13,6 +12,7 @@ from itertools import pairwise
 from types import CodeType, FunctionType
 from typing import Any
 
+from minitfl.errors import did_you_mean
 from minitfl.graph import STORED
 from minitfl.kernels.index import FAMILIES, FAMILY_OF
 from minitfl.op import Kernel, Preparation, find
@@ -59,8 +59,7 @@ def _found(name: str) -> tuple[str, Preparation]:
         preparation = find(op)
         if preparation is not None:
             return op, preparation
-    close = difflib.get_close_matches(name.upper(), FAMILY_OF, 3, 0.6)
-    hint = f"; did you mean {' or '.join(close)}?" if close else "; minitfl show lists what there is"
+    hint = did_you_mean(name.upper(), FAMILY_OF) or "; minitfl show lists what there is"
     raise ValueError(f"there is no operator '{name}'{hint}")
 
 

@@ -7,6 +7,9 @@ plain ModelError or UnsupportedError; whoever knows the place (the loader, the e
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class ModelError(Exception):
     """The model breaks the format, or its numbers break an operator's rules."""
@@ -42,3 +45,9 @@ def as_runtime_error(error: ModelError, text: str | None = None) -> ModelError:
     """The same error as the official allocate_tensors() and invoke() would raise it."""
     kind = UnsupportedRuntimeError if isinstance(error, UnsupportedError) else ModelRuntimeError
     return kind(str(error) if text is None else text)
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
+    """Words like "; did you mean CONV_2D or CONV_3D?" for the known names like this one; "" where there are none."""
+    close = difflib.get_close_matches(name, known, most, 0.6)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minitfl.build import Model
-from minitfl.errors import ModelError
+from minitfl.errors import ModelError, did_you_mean
 from minitfl.graph import STORED
 from minitfl.interpreter import Interpreter
 from minitfl.kernels.index import FAMILY_OF
@@ -193,9 +192,7 @@ def _known(name: str, custom_ops: Mapping[str, Any] | None) -> str:
     known = [*BuiltinOperator.__members__, *FAMILY_OF, *(custom_ops or {})]
     if name in known or name.upper() in BuiltinOperator.__members__:
         return name if name in known else name.upper()
-    close = difflib.get_close_matches(name.upper(), known, 3, 0.6)
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    raise ValueError(f"there is no operator '{name}'{hint}")
+    raise ValueError(f"there is no operator '{name}'{did_you_mean(name.upper(), known)}")
 
 
 def _guessed(

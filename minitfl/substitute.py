@@ -10,14 +10,13 @@ Our own preparation still checks the node and decides the shapes of its outputs.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from minitfl.errors import ModelError
+from minitfl.errors import ModelError, did_you_mean
 from minitfl.graph import Node, Tensor
 from minitfl.kernels.index import FAMILY_OF
 from minitfl.op import Call, Kernel, Preparation, Site, find
@@ -110,8 +109,8 @@ def checked(kernels: Any) -> dict[str, Callable[..., Any]]:
         raise TypeError(f"kernels must be 'auto', 'numpy' or a dict of functions by operator, not {kernels!r}")
     for name, function in kernels.items():
         if name not in FAMILY_OF:
-            close = difflib.get_close_matches(str(name).upper(), FAMILY_OF, 1, 0.6)
-            hint = f"; did you mean {close[0]}?" if close else "; operators that are not built in go to custom_ops="
+            hint = did_you_mean(str(name).upper(), FAMILY_OF, 1)
+            hint = hint or "; operators that are not built in go to custom_ops="
             raise ValueError(f"kernels: there is no operator '{name}' to replace{hint}")
         if not callable(function):
             raise TypeError(f"kernels[{name!r}] must be a function(inputs, options, node) -> outputs, not {function!r}")
