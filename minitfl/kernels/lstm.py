@@ -22,14 +22,13 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
-from minitfl.kernels.dense import legacy_scale
 from minitfl.kernels.lstm_basic import basic
 from minitfl.kernels.lstm_float import BLOCK_NBYTES, lstm_float, lstm_hybrid
 from minitfl.kernels.lstm_int import lstm_int
 from minitfl.kernels.lstm_int8 import lstm_int8
 from minitfl.kernels.lstm_numbers import int8_numbers, int_numbers
 from minitfl.kernels.lstm_weights import Weights, check_weights, real_of, sizes, stack_of, stored_kinds, weights_of
-from minitfl.kernels.sequence import FORWARD, joined
+from minitfl.kernels.sequence import FORWARD, joined, seen_by_both, time_axis
 from minitfl.op import Call, Kernel, Site, op
 
 KINDS = {"float32": ("float32", "int8", "uint8"), "int8": ("int8", "uint8")}  # of weights, for each type of x
@@ -69,7 +68,7 @@ def unidirectional_sequence_lstm(site: Site) -> Call:
     site.expect(x.rank == 3, f"the input has {x.rank} axes, not 3")
     _, units = sizes(site, w, diagonal=True)
     y = site.output(0).reshaped(*x.known_shape[:2], units)
-    way = (0 if site.options.time_major else 1, 1, 0)
+    way = (time_axis(site), 1, 0)
     return _call(site, Cell(w, way, x, None, site.input(18), site.input(19), y, y), diagonal=True)
 
 
@@ -103,8 +102,8 @@ def bidirectional_sequence_lstm(site: Site) -> Call:
         site.expect(alike, f"the inputs are {x.shape} and {aux.shape}")
     y = site.output(0).reshaped(*lead, 2 * units if merged else units)
     back_y = y if merged else site.output(1).reshaped(*lead, units)
-    axis = 0 if site.options.time_major else 1
-    second, aux = (x, aux) if crossed or aux is None else (aux, None)
+    axis = time_axis(site)
+    second, aux = seen_by_both(x, aux, crossed)
     ways = (axis, 1, 0), (axis, -1, units if merged else 0)
     first_cell = Cell(forward, ways[0], x, aux, site.input(35), site.input(36), y, y)
     second_cell = Cell(backward, ways[1], second, aux, site.input(37), site.input(38), back_y, back_y)
@@ -155,10 +154,10 @@ def _call(site: Site, cell: Cell, diagonal: bool) -> Call:
     stacks = {}
     for prefix, names in stored_kinds(w).items():
         floats, bounds, _ = stack_of(site, [w[name] for name in names], 255)
-        scales = np.repeat(np.array([legacy_scale(w[name]) for name in names], np.float32), len(floats) // len(names))
+        scales = np.repeat(np.array([w[name].numbers[0] for name in names], np.float32), len(floats) // len(names))
         stacks[prefix] = (floats, bounds, scales), tuple(name[len(prefix) :] for name in names)
     inside = {name for names in stored_kinds(w).values() for name in names}
-    vectors = {name: real_of(site, t, legacy_scale(t)) for name, t in w.items() if name not in inside}
+    vectors = {name: real_of(site, t, t.numbers[0]) for name, t in w.items() if name not in inside}
     asymmetric = bool(site.options.asymmetric_quantize_inputs)
     return call(lstm_hybrid, (stacks, asymmetric, activation, *clips), (x, aux), vectors)
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import numpy as np
 
 from minitfl.kernels.broadcast import refused
-from minitfl.kernels.dense import legacy_scale
 from minitfl.kernels.exact import exact_matmul
 from minitfl.kernels.fixedpoint import (
     high_mul_int16,
@@ -41,7 +40,7 @@ TYPES = (
 
 @Kernel
 def lstm_basic_float(x, h, w, bias, c, y, c_out, joined, sums):
-    """See above."""
+    """The formulas above, y = h, and c_out = c; joined and sums are what they say. float32."""
     np.concatenate([x, h], axis=-1, out=joined)
     np.matmul(joined, w.T, out=sums)
     sums += bias
@@ -68,6 +67,9 @@ def lstm_basic_int(x, h, w, w_zero, bias, multiplier, shift, c, y, c_out, joined
     h[...] = y
 
 
+# ---- preparations
+
+
 def basic(site: Site) -> Call:
     """The preparation of LSTM for this cell."""
     site.arity(5, 4)
@@ -88,8 +90,8 @@ def basic(site: Site) -> Call:
     bound = 64 * batch * (depth + units + 16 * units) + 8 * w.size
     if types[0] == "float32":
         return Call(lstm_basic_float, (x, h, w, bias, c, *outputs), outputs, mutates=(h, c), workspace=bound)
-    if power_of_two(legacy_scale(others[0])) != -11:
-        return refused(y, f"the state's scale is {legacy_scale(others[0])}, not 2**-11", *others)
-    multiplier, shift = quantize_multiplier(4096 * legacy_scale(bias))
+    if power_of_two(others[0].numbers[0]) != -11:
+        return refused(y, f"the state's scale is {others[0].numbers[0]}, not 2**-11", *others)
+    multiplier, shift = quantize_multiplier(4096 * bias.numbers[0])
     args = (x, h, w, w.numbers[1], bias, multiplier, shift, c, *outputs)
     return Call(lstm_basic_int, args, outputs, mutates=(h, c), workspace=bound)

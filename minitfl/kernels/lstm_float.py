@@ -29,7 +29,10 @@ BLOCK_NBYTES = 1 << 20  # of what x through its weights takes, for several steps
 
 @Kernel
 def lstm_float(names, activation, cell_clip, proj_clip, way, x, aux, h, c, y, *weights):
-    """h and c are the state: read, and left as it is after the last step. aux may be None; the way is sequence's."""
+    """The six formulas above, step by step, y = h. aux may be None; the way is one of sequence's.
+
+    h and c are the state: read, and left as it is after the last step.
+    """
     w = dict(zip(names, weights, strict=True))
 
     def product(kind, x):

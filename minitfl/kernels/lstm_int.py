@@ -26,7 +26,7 @@ from minitfl.op import Kernel
 def lstm_int(
     names, stacks, factors, guards, cell_exponent, cell_clip, proj_clip, hidden_zero, h_zero, way, x, h, c, y, *weights
 ):
-    """x, h, y int8, c int16. names as in lstm_float.
+    """lstm_float on stored integers, all sums and gates in fixed point; x, h, y int8, c int16. names as there.
 
     stacks: "input_to_", "recurrent_to_" or "projection" -> (floats, bounds, gates, bias, multiplier, shift): the
     weights of all gates, one above the other, as exact_weights gives them, the gates' names, and int64 numbers of each

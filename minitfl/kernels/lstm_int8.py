@@ -30,7 +30,7 @@ ONE = 32768  # what gates are multiplied with to store them
 
 @Kernel
 def lstm_int8(names, stacks, norms, cell_clip, proj_clip, way, x, h, c, y, *weights):
-    """x, h, y int8, c int16 with scale 2**-15.
+    """lstm_float on stored integers, what comes of x and of h rounded to int8; x, h, y int8, c int16 (scale 2**-15).
 
     stacks: "input_to_forget" and so on -> (floats, bounds, added, first, zero, second): weights as exact_weights gives
     them; what the zero point of x adds to the sum of each row, int64; (multiplier, shift) to int8 with that zero, and

@@ -20,15 +20,16 @@ from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
 from minitfl.kernels.fused import activate
 from minitfl.kernels.hybrid import hybrid_product, hybrid_weights
-from minitfl.kernels.sequence import FORWARD, columns_in_time, in_time, joined
+from minitfl.kernels.sequence import FORWARD, columns_in_time, in_time, joined, seen_by_both, time_axis
 from minitfl.op import Call, Kernel, Site, op
-
-# ---- kernels
 
 
 @Kernel
 def rnn_float(activation, way, w, aux_w, recurrent, bias, x, aux, h, y):
-    """w (units, depth), aux_w (units, aux depth) or None, recurrent (units, units); the way is one of sequence's."""
+    """y = h = act(w @ x + aux_w @ aux + recurrent @ h + bias), step by step, without aux where it is None.
+
+    w (units, depth), aux_w (units, aux depth), recurrent (units, units); the way is one of sequence's.
+    """
     _run(lambda x, w: x @ w.T, activation, way, w, aux_w, recurrent, bias, x, aux, h, y)
 
 
@@ -52,7 +53,7 @@ def _run(product, activation, way, w, aux_w, recurrent, bias, x, aux, h, y):
         y[t] = total
 
 
-# ---- while preparing
+# ---- preparations
 
 
 @op("RNN", max_version=3, pure=False)
@@ -69,31 +70,30 @@ def rnn(site: Site) -> Call:
 def unidirectional_sequence_rnn(site: Site) -> Call:
     site.arity(5, 1)
     _check_types(site)
-    x = _sequence(site.input(0), site)
+    x = _sequence(site, site.input(0))
     y = site.output(0).reshaped(*x.known_shape[:2], _units(site, 1))
-    return _cell(site, 1, x, None, None, (_time_axis(site), 1, 0), y, y)
+    return _cell(site, 1, x, None, None, (time_axis(site), 1, 0), y, y)
 
 
 @op("BIDIRECTIONAL_SEQUENCE_RNN", max_version=3, pure=False)
 def bidirectional_sequence_rnn(site: Site) -> Call:
     merged = site.options.merge_outputs
     site.arity(12, 1 if merged else 2)
-    x, aux = _sequence(site.input(0), site), site.optional(9)
+    x, aux = _sequence(site, site.input(0)), site.optional(9)
     aux_weights = site.optional(10), site.optional(11)
     site.expect(len({t is None for t in aux_weights}) == 1, "one cell has auxiliary weights, the other has none")
     crossed = aux_weights[0] is not None
     if aux is not None:
-        _sequence(aux, site)
+        _sequence(site, aux)
         site.expect(aux.known_shape[:2] == x.known_shape[:2], f"the inputs are {x.shape} and {aux.shape}")
     site.expect(aux is not None or not crossed, "auxiliary weights without an auxiliary input")
-    second = x if aux is None or crossed else aux
-    aux = aux if crossed else None
+    second, aux = seen_by_both(x, aux, crossed)
     lead, units = x.known_shape[:2], (_units(site, 1), _units(site, 5))
     if merged:
         y = back_y = site.output(0).reshaped(*lead, sum(units))
     else:
         y, back_y = (site.output(i).reshaped(*lead, n) for i, n in enumerate(units))
-    axis = _time_axis(site)
+    axis = time_axis(site)
     return joined(
         _cell(site, 1, x, aux, aux_weights[0], (axis, 1, 0), y, y),
         _cell(site, 5, second, aux, aux_weights[1], (axis, -1, units[0] if merged else 0), back_y, back_y),
@@ -106,13 +106,9 @@ def _check_types(site: Site) -> None:
     site.expect(w.type == recurrent.type, f"weights of {w.type} and recurrent weights of {recurrent.type}")
 
 
-def _sequence(x: Tensor, site: Site) -> Tensor:
+def _sequence(site: Site, x: Tensor) -> Tensor:
     site.expect(x.rank == 3, f"the input has the shape {x.shape}, not three axes")
     return x
-
-
-def _time_axis(site: Site) -> int:
-    return 0 if site.options.time_major else 1
 
 
 def _units(site: Site, first: int) -> int:

@@ -6,7 +6,8 @@ of y that the cell writes. Two cells may write one y, side by side.
 
 from __future__ import annotations
 
-from minitfl.op import Call, Kernel
+from minitfl.graph import Tensor
+from minitfl.op import Call, Kernel, Site
 
 FORWARD = (0, 1, 0)  # one cell, time first
 
@@ -26,6 +27,20 @@ def both_ways(forward, backward, count, *args):
     """Two cells, one after the other, the first on args[:count]."""
     forward.numpy(*args[:count])
     backward.numpy(*args[count:])
+
+
+# ---- preparations
+
+
+def time_axis(site: Site) -> int:
+    return 0 if site.options.time_major else 1
+
+
+def seen_by_both(x: Tensor, aux: Tensor | None, crossed: bool) -> tuple[Tensor, Tensor | None]:
+    """(x of the second of two cells, aux of both). crossed: aux goes to both, through weights of its own."""
+    if crossed or aux is None:
+        return x, aux
+    return aux, None
 
 
 def joined(forward: Call, backward: Call) -> Call:

@@ -7,11 +7,11 @@ x (batch, depth); w_feature (filters, depth); w_time (filters, memory); bias (un
 (batch, filters, memory), a variable; y (batch, units); filters = units * rank, the filters of a unit side by side.
 Nakkiran et al., Interspeech 2015, "Compressing Deep Neural Networks using a Rank-Constrained Topology".
 
-    x          w_feature      w_time    bias       state      y          kernel
-    float32    float32        float32   float32    float32    float32    svdf_float
-    float32    int8 uint8     int8      float32    float32    float32    svdf_hybrid
-    int8       int8 uint8     int16     int32      int16      int8       svdf_int
-    int8       int8 uint8     int8      int32      int8       int8       svdf_int
+    x          w_feature     w_time        bias       state      y          kernel
+    float32    float32       float32       float32    float32    float32    svdf_float
+    float32    int8 uint8    int8 uint8    float32    float32    float32    svdf_hybrid
+    int8       int8 uint8    int16         int32      int16      int8       svdf_int
+    int8       int8 uint8    int8          int32      int8       int8       svdf_int
 
 uint8 weights hold the bits of int8 ones.
 """
@@ -34,8 +34,6 @@ TYPES = {  # of x, w_feature, w_time, state, y
     *(("float32", w, time, "float32", "float32") for w in BYTES for time in BYTES),
     *(("int8", w, stored, stored, "int8") for w in BYTES for stored in ("int8", "int16")),
 }
-
-# ---- kernels
 
 
 @Kernel
@@ -83,7 +81,7 @@ def _ranks(total, y):
     return total.reshape(*y.shape, total.shape[1] // y.shape[1])
 
 
-# ---- while preparing
+# ---- preparations
 
 
 @op("SVDF", max_version=4)
