@@ -33,6 +33,7 @@ from minitfl.kernels.sums import (
     check_types,
     exact_packed,
     finish,
+    image_shapes,
     integer_bias,
     less_zero,
     numbers,
@@ -154,19 +155,14 @@ def _patches(pieces, groups, filter, block, dtype):
         taps, values = following
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("CONV_2D", max_version=8)
 def conv_2d(site: Site) -> Call:
     site.arity((2, 3), 1)
     x, w, y = site.input(0), site.input(1), site.output(0)
-    site.expect(x.rank == 4, f"an input of rank {x.rank}")
-    site.expect(w.rank == 4, f"a filter of rank {w.rank}")
-    batch, height, width, channels = x.known_shape
-    units, filter_height, filter_width, depth = w.known_shape
-    site.expect(min(height, width, channels) > 0, f"an input of shape {x.shape}")
-    site.expect(min(w.known_shape) > 0, f"a filter of shape {w.shape}")
+    (batch, height, width, channels), (units, filter_height, filter_width, depth) = image_shapes(site, x, w)
     site.expect(channels % depth == 0, f"{channels} channels for a filter of depth {depth}")
     site.expect(units % (channels // depth) == 0, f"{units} units in {channels // depth} groups")
     check_types(site, x, y, FILTERS)

@@ -79,7 +79,7 @@ def _blocks(sizes: Sequence[int], weight: int) -> Iterator[tuple[slice, ...]]:
         yield slice(start, min(start + many, outer)), *(slice(0, size) for size in inner)
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("CONV_3D")

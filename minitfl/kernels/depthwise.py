@@ -33,13 +33,14 @@ from minitfl.kernels.sums import (
     check_filter,
     check_types,
     finish,
+    image_shapes,
     less_zero,
     numbers,
     packed,
     workspace,
     wrong_filter,
 )
-from minitfl.kernels.windows import fitted, placement, windows
+from minitfl.kernels.windows import MOST_STRIDE, fitted, placement, windows
 from minitfl.op import Call, Kernel, Site, op
 
 FILTERS = {
@@ -48,7 +49,6 @@ FILTERS = {
     "int8": ("int8", "int4"),
     "int16": ("int8", "int4"),
 }
-LARGEST = 32767  # stride and dilation
 
 
 @Kernel
@@ -124,24 +124,20 @@ def _floats(w, w_zero, x_type):
     return np.ascontiguousarray(floats.T).reshape(w.shape)
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("DEPTHWISE_CONV_2D", max_version=7)
 def depthwise_conv_2d(site: Site) -> Call:
     site.arity((2, 3), 1)
     x, w, y = site.input(0), site.input(1), site.output(0)
-    site.expect(x.rank == 4, f"an input of rank {x.rank}")
-    site.expect(w.rank == 4, f"a filter of rank {w.rank}")
-    batch, height, width, channels = x.known_shape
-    first, filter_height, filter_width, units = w.known_shape
-    site.expect(min(height, width, channels) > 0, f"an input of shape {x.shape}")
-    site.expect(min(w.known_shape) > 0 and first == 1, f"a filter of shape {w.shape}")
+    (batch, height, width, channels), (first, filter_height, filter_width, units) = image_shapes(site, x, w)
+    site.expect(first == 1, f"a filter of shape {w.shape}")
     site.expect(units % channels == 0, f"{units} output channels for {channels} input channels")
     check_types(site, x, y, FILTERS)
     check_filter(site, x, w, FILTERS)
     site.expect(len(site.inputs) == 2 or site.input(2), "no bias")
-    where, (out_height, out_width) = placement(site, (height, width), (filter_height, filter_width), LARGEST)
+    where, (out_height, out_width) = placement(site, (height, width), (filter_height, filter_width), MOST_STRIDE)
     y = y.reshaped(batch, out_height, out_width, units)
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
     needed = workspace(site, x, w, y)

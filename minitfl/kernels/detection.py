@@ -13,15 +13,20 @@ their boxes: Liu et al., arXiv:1512.02325.
     regular  boxes are suppressed within each class; then the best of all classes are kept
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from minitfl.errors import ModelError
+from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import fail, refuse
 from minitfl.kernels.custom_options import read_options
 from minitfl.kernels.heap import smallest
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 PER_CLASS = 100  # detections of a class, where the options do not say
 INTEGERS = ("max_detections", "max_classes_per_detection", "num_classes", "detections_per_class")
@@ -128,11 +133,11 @@ def _best_classes(scores, count):
     return smallest(-scores, count)
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("TFLite_Detection_PostProcess")
-def detection_post_process(site):
+def detection_post_process(site: Site) -> Call:
     site.arity(3, 4)
     encodings, predictions, anchors = (site.input(i) for i in range(3))
     for t, rank in ((encodings, 3), (predictions, 3), (anchors, 2)):
@@ -149,11 +154,11 @@ def detection_post_process(site):
     for kernel, message in _faults(options, encodings, predictions, anchors):
         return Call(kernel, (message, outputs[0]), outputs)
     unit = np.array([options[f"{side}_scale"] for side in "yxhw"], np.float32).astype(np.float64)
-    background = predictions.shape[2] - options["num_classes"]
+    background = predictions.known_shape[2] - options["num_classes"]
     thresholds = (options["nms_score_threshold"], options["nms_iou_threshold"])
     numbers = tuple((t.scale, t.zero) if t.type == "uint8" else (1.0, 0) for t in (encodings, predictions, anchors))
     inputs = (encodings, predictions, anchors, numbers, unit, background, *thresholds, most)
-    boxes, regular = encodings.shape[1], options["use_regular_nms"]
+    boxes, regular = encodings.known_shape[1], options["use_regular_nms"]
     # floats of the inputs, and of regular ways the rows of _covering
     workspace = 32 * (encodings.size + predictions.size + anchors.size) + boxes * (64 + (boxes if regular else most))
     if regular:
@@ -162,23 +167,25 @@ def detection_post_process(site):
     return Call(detect_fast, (*inputs, per_box, *outputs), outputs, workspace=workspace)
 
 
-def _faults(options, encodings, predictions, anchors):
+def _faults(
+    options: dict[str, Any], encodings: Tensor, predictions: Tensor, anchors: Tensor
+) -> Iterator[tuple[Kernel, str]]:
     """(kernel that raises, message): what the official kernel refuses when it runs, in its order."""
-    boxes, classes = encodings.shape[1], options["num_classes"]
-    if encodings.shape[0] != 1 or predictions.shape[0] != 1:
-        yield fail, f"batches of {encodings.shape[0]} and {predictions.shape[0]}, not 1"
-    if encodings.shape[2] < 4:
-        yield fail, f"boxes of {encodings.shape[2]} numbers, not 4"
+    boxes, classes = encodings.known_shape[1], options["num_classes"]
+    if encodings.known_shape[0] != 1 or predictions.known_shape[0] != 1:
+        yield fail, f"batches of {encodings.known_shape[0]} and {predictions.known_shape[0]}, not 1"
+    if encodings.known_shape[2] < 4:
+        yield fail, f"boxes of {encodings.known_shape[2]} numbers, not 4"
     if encodings.type not in ("uint8", "float32"):
         yield refuse, f"boxes of type {encodings.type}"
     if anchors.type != encodings.type:
         yield fail, f"boxes of type {encodings.type} and anchors of type {anchors.type}"
     if anchors.size < 4 * boxes:
         yield fail, f"anchors {anchors.shape} for {boxes} boxes"
-    if predictions.shape[1] != boxes:
-        yield fail, f"scores of {predictions.shape[1]} boxes, there are {boxes}"
-    if not classes <= predictions.shape[2] <= classes + 1:
-        yield fail, f"scores of {predictions.shape[2]} classes, num_classes is {classes}"
+    if predictions.known_shape[1] != boxes:
+        yield fail, f"scores of {predictions.known_shape[1]} boxes, there are {boxes}"
+    if not classes <= predictions.known_shape[2] <= classes + 1:
+        yield fail, f"scores of {predictions.known_shape[2]} classes, num_classes is {classes}"
     if predictions.type not in ("uint8", "float32"):
         yield refuse, f"scores of type {predictions.type}"
     if options["use_regular_nms"] and min(options["detections_per_class"], options["max_detections"]) <= 0:

@@ -19,6 +19,7 @@ from minitfl.errors import ModelError
 
 INT32_MAX = 2**31 - 1
 INT32_MIN = -(2**31)
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 RANGES = {
     "int2": (-2, 1),
     "int4": (-8, 7),
@@ -72,6 +73,17 @@ def float_activation_range(activation: str) -> tuple[float, float]:
     """The real range that a fused activation clamps to. TANH and SIGN_BIT are not clamps: kernels ignore them."""
     ranges = {"RELU": (0.0, math.inf), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
     return ranges.get(activation, (-math.inf, math.inf))
+
+
+def finite_range(type: str) -> tuple[float, float]:
+    """The lowest and highest number of an integer type, or of float32 but for the infinities."""
+    return (-FLOAT32_MAX, FLOAT32_MAX) if type == "float32" else stored_range(type)
+
+
+def finite_activation_range(activation: str) -> tuple[float, float]:
+    """float_activation_range within the finite numbers, where infinities are clamped too."""
+    low, high = float_activation_range(activation)
+    return max(low, -FLOAT32_MAX), min(high, FLOAT32_MAX)
 
 
 def activation_range(activation: str, type: str, scale: float, zero: int) -> tuple[int, int]:

@@ -42,8 +42,6 @@ TYPES = {  # of x, w, y
     ("int16", "int16", "int16"),
 }
 
-# ---- kernels
-
 
 @Kernel
 def matmul_float(x, w, adj_x, adj_y, y):
@@ -146,7 +144,7 @@ def _area(matrices) -> int:
     return matrices.shape[-2] * matrices.shape[-1]
 
 
-# ---- while preparing
+# ---- preparations
 
 
 @op("BATCH_MATMUL", max_version=4)

@@ -75,7 +75,7 @@ def _rows(x, y):
         yield x[start : start + step], y[start : start + step]
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("L2_NORMALIZATION", max_version=2)

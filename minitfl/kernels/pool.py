@@ -16,6 +16,7 @@ Stored integers are averaged as they are: input and output have the same scale a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -23,7 +24,13 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
-from minitfl.kernels.fixedpoint import activation_range, float_activation_range, stored_range
+from minitfl.kernels.fixedpoint import (
+    activation_range,
+    finite_activation_range,
+    finite_range,
+    float_activation_range,
+    stored_range,
+)
 from minitfl.kernels.windows import BLOCK, touching, window
 from minitfl.op import Call, Kernel, Site, op
 
@@ -111,7 +118,7 @@ def _taps(size, out_size, filter, stride, pad, first, last) -> Iterator:
             yield slice(begin - first, end - first), slice(where, where + (end - begin - 1) * stride + 1, stride)
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("AVERAGE_POOL_2D", max_version=3)
@@ -132,8 +139,9 @@ def max_pool_2d(site: Site) -> Call:
     x, y, sizes, limits, refusal = _checked(site, TYPES)
     if refusal:
         return refused(y, refusal)
-    lowest = float(np.finfo(np.float32).min) if x.type == "float32" else stored_range(x.type)[0]
-    return Call(max_pool, (x, *sizes, lowest, *limits, y), (y,), workspace=_workspace(x, y, x.dtype.itemsize))
+    return Call(
+        max_pool, (x, *sizes, finite_range(x.type)[0], *limits, y), (y,), workspace=_workspace(x, y, x.dtype.itemsize)
+    )
 
 
 @op("L2_POOL_2D")
@@ -176,11 +184,9 @@ def _fitting(padding: str, size: int, filter: int, stride: int) -> tuple[int, in
 def _limits(site: Site, y: Tensor) -> tuple[float, float] | None:
     """The range of the fused activation, within the finite numbers of y's type; None where that takes a scale."""
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
-    low, high = float_activation_range(activation)
     if y.type == "float32":
-        finite = np.finfo(np.float32)
-        return max(low, float(finite.min)), min(high, float(finite.max))
-    if low == -np.inf and high == np.inf:
+        return finite_activation_range(activation)
+    if float_activation_range(activation) == (-math.inf, math.inf):
         return stored_range(y.type)  # needs no scale
     return None if y.quantization is None else activation_range(activation, y.type, y.scale, y.zero)
 

@@ -22,13 +22,13 @@ Sums and products of int32 and int64 wrap. Largest and smallest compare stored v
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
 from minitfl.kernels.fixedpoint import (
+    finite_range,
     quantize_multiplier,
     quantize_one,
     rescale_twice,
@@ -150,7 +150,7 @@ def filled(value, y):
     y[...] = value
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("MEAN", max_version=3)
@@ -243,10 +243,7 @@ def _extreme(site: Site, along: Kernel, of_all: Kernel, end: int) -> Call:
         return refused(y, f"the input has (scale, zero) {x.numbers}, the output {y.numbers}")
     if len(axes) == x.rank and x.size:
         return Call(of_all, (x, y), (y,))
-    if x.type == "float32":
-        limits: tuple[Any, Any] = (float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))
-    else:
-        limits = (False, True) if x.type == "bool" else stored_range(x.type)
+    limits = (False, True) if x.type == "bool" else finite_range(x.type)
     return Call(along, (x, limits[end], axes, keep, y), (y,))
 
 

@@ -96,7 +96,7 @@ def reduce_spread_window(x, init, combine, windows, base, before, shape, y):
     reduce_window.numpy(spread, init, combine, windows, y)
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("REDUCE_WINDOW")

@@ -87,7 +87,7 @@ def _blocks(x, y) -> Iterator:
             yield image, slice(start, start + step)
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("RESIZE_BILINEAR", max_version=4)

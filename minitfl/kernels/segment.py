@@ -18,7 +18,7 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import wrong
-from minitfl.kernels.fixedpoint import stored_range
+from minitfl.kernels.fixedpoint import finite_range
 from minitfl.op import Call, Kernel, Site, op
 
 
@@ -53,7 +53,7 @@ def segments(x, ids, combine, start, y):
         combine.at(y, ids[counted], x[counted])
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("CUMSUM")
@@ -95,12 +95,12 @@ def unsorted_segment_prod(site: Site) -> Call:
 
 @op("UNSORTED_SEGMENT_MAX")
 def unsorted_segment_max(site: Site) -> Call:
-    return _unsorted(site, np.fmax, lambda type: _limits(type)[0])  # NaN is passed over
+    return _unsorted(site, np.fmax, lambda type: finite_range(type)[0])  # NaN is passed over
 
 
 @op("UNSORTED_SEGMENT_MIN")
 def unsorted_segment_min(site: Site) -> Call:
-    return _unsorted(site, np.fmin, lambda type: _limits(type)[1])
+    return _unsorted(site, np.fmin, lambda type: finite_range(type)[1])
 
 
 def _unsorted(site: Site, combine: np.ufunc, start) -> Call:
@@ -147,10 +147,3 @@ def _segments(x: Tensor, ids: Tensor, count: int, combine: np.ufunc, start, y: T
     rows = x.reshaped(ids.size, math.prod(rest))
     args = (rows, ids.reshaped(ids.size), combine, start, y.reshaped(count, math.prod(rest)))
     return Call(segments, args, (y,), workspace=x.nbytes + 13 * ids.size)
-
-
-def _limits(type: str):
-    """The lowest and the highest number that is finite."""
-    if type == "int32":
-        return stored_range(type)
-    return float(np.finfo(np.float32).min), float(np.finfo(np.float32).max)

@@ -83,6 +83,9 @@ def _descend(level: dict[str, Any], count: int, most: int) -> tuple[np.ndarray, 
     return np.repeat(np.arange(count), np.diff(segments)), indices
 
 
+# ---- preparations
+
+
 @op("DENSIFY")
 def densify_(site: Site) -> Call:
     site.arity(1, 1)

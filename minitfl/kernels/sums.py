@@ -54,7 +54,9 @@ def exact_packed(site: Site, w: Tensor, w_zero: int, x_type: str) -> tuple[Any, 
     return (w, None) if ready is None else ready
 
 
-def bias_of(site: Site, i: int, channels: int, types: tuple[str, ...], rank: int | None = None, any_zero: bool = False):
+def bias_of(
+    site: Site, i: int, channels: int, types: tuple[str, ...], rank: int | None = None, any_zero: bool = False
+) -> Tensor | np.ndarray:
     """Input i, or zeros of the first type where it is absent. any_zero: a zero point is passed over, not refused."""
     bias = site.optional(i)
     if bias is None:
@@ -65,6 +67,15 @@ def bias_of(site: Site, i: int, channels: int, types: tuple[str, ...], rank: int
     if bias.type != "float32" and bias.quantization is not None and bias.quantization.per_tensor and not any_zero:
         site.expect(bias.zero == 0, f"a bias with zero point {bias.zero}")
     return bias.reshaped(channels)
+
+
+def image_shapes(site: Site, x: Tensor, w: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of x and w: four axes each, none of length 0 but the batch."""
+    site.expect(x.rank == 4, f"an input of rank {x.rank}")
+    site.expect(w.rank == 4, f"a filter of rank {w.rank}")
+    site.expect(min(x.known_shape[1:]) > 0, f"an input of shape {x.shape}")
+    site.expect(min(w.known_shape) > 0, f"a filter of shape {w.shape}")
+    return x.known_shape, w.known_shape
 
 
 def check_types(site: Site, x: Tensor, y: Tensor, filters: dict[str, tuple[str, ...]]) -> None:
@@ -89,7 +100,9 @@ def wrong_filter(x: Tensor, w: Tensor) -> str:
     return f"a filter of type {w.type} with an input of type {x.type}"
 
 
-def integer_bias(site: Site, i: int, channels: int, x_type: str, any_zero: bool = False):
+def integer_bias(
+    site: Site, i: int, channels: int, x_type: str, any_zero: bool = False
+) -> tuple[Tensor | np.ndarray, str]:
     """(bias, rule): input i of a convolution as bias_of gives it, and the rule that rescales its sums.
 
     int16 sums are meant to be 64 bits wide, and rescaled so, unless the options say that the bias is int32.
@@ -103,7 +116,22 @@ def integer_bias(site: Site, i: int, channels: int, x_type: str, any_zero: bool 
     return bias_of(site, i, channels, (said,)), "twice" if said == "int32" else "wide"
 
 
-def numbers(site: Site, x: Tensor, w: Tensor, bias, y: Tensor, channels: int, activation: str, rule: str) -> Numbers:
+def check_bias_scale(site: Site, bias_scale: float, product_scale: float, y_scale: float) -> None:
+    """A bias is added to sums of products: its scale must be theirs, give or take 2 % of a step of the output."""
+    off = abs(product_scale - bias_scale) / y_scale
+    site.expect(off <= 0.02, f"the bias has scale {bias_scale} where x_scale * w_scale is {product_scale}")
+
+
+def numbers(
+    site: Site,
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor | np.ndarray,
+    y: Tensor,
+    channels: int,
+    activation: str,
+    rule: str,
+) -> Numbers:
     """The rescaling from sums to stored values, per channel; scales are checked."""
     for what, t in (("input", x), ("filter", w), ("output", y)):
         site.expect(t.quantization is not None, f"the {what} of type {t.type} has no quantization parameters")
@@ -120,8 +148,7 @@ def numbers(site: Site, x: Tensor, w: Tensor, bias, y: Tensor, channels: int, ac
         product = float(np.float32(x.scale) * np.float32(w.scale))
         if isinstance(bias, Tensor):
             bias_scale = bias.scale if bias.quantization is not None else 0.0
-            off = abs(x.scale * w.scale - bias_scale) / y.scale
-            site.expect(off <= 0.02, f"a bias scale of {bias_scale} where {x.scale * w.scale} is expected")
+            check_bias_scale(site, bias_scale, x.scale * w.scale, y.scale)
         factors = np.full(channels, product / y.scale)
     else:
         factors = np.broadcast_to(x.scale * scales / y.scale, channels)

@@ -109,7 +109,7 @@ def _larger(a, b):
     return np.where(a < b, b, a)
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("NON_MAX_SUPPRESSION_V4")

@@ -33,17 +33,17 @@ from minitfl.kernels.sums import (
     check_filter,
     check_types,
     finish,
+    image_shapes,
     integer_bias,
     less_zero,
     numbers,
     packed,
     workspace,
 )
-from minitfl.kernels.windows import BLOCK, meeting, window
+from minitfl.kernels.windows import BLOCK, MOST_STRIDE, meeting, window
 from minitfl.op import Call, Kernel, Site, op
 
 FILTERS = {"float32": ("float32", "int8"), "uint8": ("uint8",), "int8": ("int8",), "int16": ("int8",)}
-MOST_STRIDE = 32767
 
 
 @Kernel
@@ -114,7 +114,7 @@ def _sums(x, w, stride, pad, load, y):
             yield image, rows, total.reshape(-1, units)
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("TRANSPOSE_CONV", max_version=5)
@@ -123,14 +123,9 @@ def transpose_conv(site: Site) -> Call:
     shape, w, x, y = site.input(0), site.input(1), site.input(2), site.output(0)
     site.expect(shape.rank == 1, f"an output shape of rank {shape.rank}")
     site.expect(shape.type == "int32", f"an output shape of type {shape.type}")
-    site.expect(x.rank == 4, f"an input of rank {x.rank}")
-    site.expect(w.rank == 4, f"a filter of rank {w.rank}")
-    batch, height, width, depth = x.known_shape
-    units, *taps, w_depth = w.known_shape
+    (batch, height, width, depth), (units, *taps, w_depth) = image_shapes(site, x, w)
     stride = (site.options.stride_h, site.options.stride_w)
     site.expect(0 < min(stride) and max(stride) <= MOST_STRIDE, f"strides of {stride}")
-    site.expect(min(height, width, depth) > 0, f"an input of shape {x.shape}")
-    site.expect(min(units, *taps) > 0, f"a filter of shape {w.shape}")
     site.expect(w_depth == depth, f"a filter of depth {w_depth} for an input of depth {depth}")
     check_types(site, x, y, FILTERS)
     check_filter(site, x, w, FILTERS)

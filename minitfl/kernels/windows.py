@@ -10,7 +10,10 @@ from numpy.lib.stride_tricks import as_strided
 from minitfl.errors import ModelError
 from minitfl.op import Site
 
+MOST_STRIDE = 32767  # and dilation, where the official kernels keep them in 16 bits
 BLOCK = 1 << 18  # elements that the temporaries of one block may have: they stay in the second-level cache
+
+Pair = tuple[int, int]  # along height and width
 
 
 def window(padding: str, size: int, filter: int, stride: int, dilation: int = 1) -> tuple[int, int, int]:
@@ -36,7 +39,7 @@ def window(padding: str, size: int, filter: int, stride: int, dilation: int = 1)
     return out_size, border // 2, border - border // 2
 
 
-def placement(site: Site, size, filter, largest: int = 2**31 - 1):
+def placement(site: Site, size: Pair, filter: Pair, largest: int = 2**31 - 1) -> tuple[tuple[Pair, Pair, Pair], Pair]:
     """((stride, dilation, pad), out_size) of a convolution, from its options; all pairs."""
     options = site.options
     stride = (options.stride_h, options.stride_w)
