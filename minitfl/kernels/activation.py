@@ -23,8 +23,9 @@ from minitfl.kernels.fixedpoint import (
     quantize_multiplier,
     quantize_one,
     rescale_twice,
-    rounding_shift,
+    rounding_shift_int16,
     stored_range,
+    wrap_int16,
 )
 from minitfl.kernels.tables import by_table, rounded, stored_values, tabulated
 from minitfl.op import Call, Kernel, Site, op
@@ -110,17 +111,17 @@ def prelu_int(x, slope, zero, slope_zero, factor, slope_factor, y_zero, low, hig
 
 
 def _hard_swish(x, zero, relu_factor, factor, y_zero):
-    """hard_swish on stored 8-bit numbers, in 16-bit fixed point; the factors are (multiplier of 15 bits, shift)."""
+    """hard_swish on stored 8-bit numbers, in 16-bit variables; the factors are (multiplier of 15 bits, shift)."""
     x = (x - zero) << 7
     gate = np.clip(x << max(relu_factor[1] - 1, 0), -32768, 32767)
     gate = high_mul_int16(gate, relu_factor[0])
     if relu_factor[1] > 0:
         gate = np.clip(gate << 1, -32768, 32767)
-    gate = rounding_shift(gate, max(-relu_factor[1], 0))
+    gate = rounding_shift_int16(gate, max(-relu_factor[1], 0))
     gate = (gate + (1 << 15)) >> 1
     product = gate * high_mul_int16(x, factor[0])
     cut = np.sign(product) * (np.abs(product) >> 15)  # C++ division truncates
-    return rounding_shift(cut, -factor[1]) + y_zero
+    return wrap_int16(rounding_shift_int16(cut, -factor[1]) + y_zero)
 
 
 # ---- preparations

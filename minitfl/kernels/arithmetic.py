@@ -40,6 +40,7 @@ from minitfl.kernels.fixedpoint import (
     quantize_multiplier,
     rescale_twice,
     rounding_shift,
+    rounding_shift_int16,
     stored_range,
 )
 from minitfl.op import Call, Kernel, Site, op
@@ -121,9 +122,9 @@ def add_int(x1, x2, zero1, zero2, left, sign, factor1, factor2, factor_y, y_zero
 
 @Kernel
 def add_shifted(x1, x2, sign, right1, right2, low, high, y):
-    """y = x1 / 2**right1 + sign * x2 / 2**right2 on stored numbers with zero 0, each rounded first."""
+    """y = x1 / 2**right1 + sign * x2 / 2**right2 on stored int16 numbers with zero 0, each rounded first."""
     for y, x1, x2 in blocks(y, x1, x2):
-        y[...] = np.clip(rounding_shift(x1, right1) + sign * rounding_shift(x2, right2), low, high)
+        y[...] = np.clip(rounding_shift_int16(x1, right1) + sign * rounding_shift_int16(x2, right2), low, high)
 
 
 @Kernel

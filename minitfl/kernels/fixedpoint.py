@@ -185,6 +185,17 @@ def rounding_shift(x, exponent):
     return np.right_shift(x + (half + down), exponent)
 
 
+def rounding_shift_int16(x, exponent):
+    """rounding_shift in 16-bit variables; exponent >= 0.
+
+    From 16 on the mask of the bits that are lost, 2**exponent - 1, reads as -1, and so does half of it: all remainders
+    but negative ones are above. What is negative becomes -1 and the rest 1, however small.
+    """
+    if exponent < 16:
+        return rounding_shift(x, exponent)
+    return np.where(np.asarray(x) < 0, np.int64(-1), np.int64(1))
+
+
 @observed
 def rescale_twice(total, multiplier, shift):
     """total * multiplier * 2**(shift - 31), rounded twice: a high_mul, then a rounding_shift. multiplier >= 0.
@@ -205,7 +216,10 @@ def rescale_twice(total, multiplier, shift):
 
 @observed
 def rescale_wrapped(total, multiplier, shift):
-    """rescale_twice in 32-bit variables: what a shift to the left pushes out of them is lost. QUANTIZE of integers."""
+    """rescale_twice in 32-bit variables: what a shift to the left pushes out of them is lost.
+
+    QUANTIZE of integers, SOFTMAX of int16.
+    """
     shifted = wrap_int32(np.left_shift(np.asarray(total, np.int64), max(shift, 0)))
     return rescale_twice(shifted, multiplier, min(shift, 0))
 

@@ -24,6 +24,7 @@ from minitfl.kernels.fixedpoint import (
     high_mul,
     quantize_multiplier,
     rescale_twice,
+    rescale_wrapped,
     round_away,
     rounding_shift,
     stored_range,
@@ -99,7 +100,7 @@ def softmax_int16(x, factor, exp_table, reciprocal_table, y):
     """
     for x, y in _rows(x, y):
         distance = x.astype(np.int64) - x.max(-1, keepdims=True)
-        place = np.clip(rescale_twice(distance, *factor) + 32767, -32768, 32767).astype(np.int16)
+        place = np.clip(rescale_wrapped(distance, *factor) + 32767, -32768, 32767).astype(np.int16)
         exps = np.empty(x.shape, np.int16)
         interpolate.numpy(place, exp_table, exps)
         total = exps.sum(-1, keepdims=True, dtype=np.int64)

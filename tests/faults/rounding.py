@@ -80,4 +80,18 @@ FAULTS = [
         '"int8": (-128, 128)',
         "kernels/test_convert.py::test_halves_are_rounded_away_from_zero",
     ),
+    Fault(
+        "a shift of 16 bits by 16 leaves nothing",
+        "kernels/fixedpoint.py",
+        "return np.where(np.asarray(x) < 0, np.int64(-1), np.int64(1))",
+        "return rounding_shift(x, exponent)",
+        "kernels/test_activation.py::test_hard_swish_of_small_steps_by_hand",
+    ),
+    Fault(
+        "distances in a row saturate instead of wrapping",
+        "kernels/softmax.py",
+        "rescale_wrapped(distance, *factor)",
+        "rescale_twice(distance, *factor)",
+        "kernels/test_softmax.py::test_a_large_scale_of_int16",
+    ),
 ]

@@ -127,7 +127,7 @@ def test_quantized(op, type, data):
     if op == "LOGISTIC":
         q2["scale"] = 1 / 256
     if op == "HARD_SWISH":
-        assume(2.0**-16 <= q1["scale"] / 128 / q2["scale"] < 0.999)  # below, see test_hard_swish_of_small_steps
+        assume(q1["scale"] / 128 / q2["scale"] < 0.999)  # more is refused
     x = array(draw, type, (500,)) if type == "int16" else every(type)
     resolver = BUILTIN if op == "ELU" else "BUILTIN_REF"
     check(one(op, type, x.shape, q1, q2, **chosen), [x], resolver=resolver)
@@ -178,15 +178,23 @@ def test_gelu_int16(approximate, data):
         check(content, [array(draw, "int16", (512,))])
 
 
+def test_hard_swish_of_small_steps_by_hand():
+    """Steps of 1/512 to steps of 2: a shift of 16 bits by 16 makes -1 of what is negative, and 1 of the rest."""
+    q1, q2 = {"scale": 2.0**-9, "zero_point": 0}, {"scale": 2.0, "zero_point": 10}
+    content = one("HARD_SWISH", "int8", (4,), q1, q2)
+    assert ours(content, [np.int8([-128, -100, 0, 127])])[0].tolist() == [9, 9, 11, 11]
+
+
 @pytest.mark.parametrize("type", ["int8", "uint8"])
-def test_hard_swish_of_small_steps(type):
-    """Steps of 1/512 and of 2: all is next to 0. Officially a shift by 16 of 16 bits makes it one step less."""
-    zero = 0 if type == "int8" else 128
-    content = one(
-        "HARD_SWISH", type, (256,), {"scale": 2.0**-9, "zero_point": zero}, {"scale": 2.0, "zero_point": zero}
-    )
-    assert (ours(content, [every(type)])[0] == zero).all()
-    assert (official.run(content, [every(type)])[0] != zero).all()
+@differential()
+@given(data=st.data())
+def test_hard_swish_of_small_steps(type, data):
+    """Steps of the input, of 3, and of the result that differ by up to 2**30."""
+    draw = data.draw
+    q1, q2 = numbers(draw, type, 2.0**-36, 2.0**6), numbers(draw, type, 1.01, 2.0)
+    q2["scale"] = float(np.float32(q1["scale"] / 128 * q2["scale"] * 2.0 ** draw(st.integers(0, 33))))
+    content = one("HARD_SWISH", type, (256,), q1, q2)
+    check(content, [every(type)])
 
 
 # ---- refusals

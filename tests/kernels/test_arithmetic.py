@@ -245,6 +245,19 @@ def test_powers_of_two(op, data):
     check(content, [x1, x2])
 
 
+@pytest.mark.parametrize("op", ["ADD", "SUB"])
+@differential()
+@given(data=st.data())
+def test_powers_of_two_far_apart(op, data):
+    """From 2**16 apart on, 16-bit shifts leave -1 and 1."""
+    draw = data.draw
+    shape, far = draw(shapes(0, 4, 5)), draw(st.integers(9, 31))
+    coarse, fine = (("int16", shape, {"scale": scale, "zero_point": 0}) for scale in (0.5, 0.5 * 2.0**-far))
+    operands = [coarse, fine] if draw(st.booleans()) else [fine, coarse]
+    content = model(op, operands, coarse, pot_scale_int16=True)
+    check(content, [array(draw, "int16", shape) for _ in operands])
+
+
 @pytest.mark.parametrize("type", ["int8", "uint8"])
 @differential()
 @given(data=st.data())

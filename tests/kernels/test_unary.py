@@ -87,8 +87,8 @@ def test_quantized(op, type, data):
     draw = data.draw
     low = 2.0**-14 if type == "int16" else 2.0**-9
     q1, q2 = numbers(draw, type, low), numbers(draw, type, low)
-    if op == "EXP":  # beyond int32 the official result is the lowest number
-        assume(q1["scale"] * (32768 if type == "int16" else 255) < 20 + np.log(q2["scale"]))
+    if op == "EXP" and type == "int8":  # what is beyond int32 is officially what the machine makes of it
+        assume(q1["scale"] * 255 < 20 + np.log(q2["scale"]))
     if op == "ABS":
         assume(q1["scale"] / q2["scale"] < (2**14 if type == "int16" else 2**22))
     # all there are
