@@ -13,6 +13,7 @@ import numpy as np
 
 from minitfl import metadata, pictures
 from minitfl.commands import terminal
+from minitfl.commands.files import open_model
 from minitfl.commands.terminal import Column, UsageError
 from minitfl.graph import Tensor
 from minitfl.interpreter import Interpreter
@@ -63,13 +64,6 @@ def classify(options: Namespace) -> None:
     shown = Path(options.picture or PICTURE).name
     columns = (Column("", right=True), Column("class"), Column("score", right=True))
     terminal.table(columns, rows, f"{shown}, {Path(options.model or MODEL).name}, {milliseconds:.1f} ms")
-
-
-def open_model(path: Any) -> Interpreter:
-    """The model, or UsageError where there is no such file; a damaged one stays the model's failure."""
-    if not Path(path).is_file():
-        raise UsageError(f"there is no file '{path}'")
-    return Interpreter(str(path))
 
 
 # ---- running

@@ -11,7 +11,7 @@ from typing import Any
 
 from minitfl import comparing
 from minitfl.commands import terminal
-from minitfl.commands.run import read_input
+from minitfl.commands.files import read_input
 from minitfl.commands.terminal import UsageError
 from minitfl.interpreter import Interpreter
 

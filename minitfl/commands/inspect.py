@@ -8,7 +8,7 @@ from typing import Any
 
 from minitfl import inspect
 from minitfl.commands import terminal
-from minitfl.commands.classify import open_model
+from minitfl.commands.files import open_model
 from minitfl.commands.terminal import Column
 
 OPERATORS = (

@@ -13,7 +13,7 @@ import numpy as np
 
 from minitfl import entry
 from minitfl.commands import terminal
-from minitfl.commands.classify import open_model
+from minitfl.commands.files import open_model, read_input
 from minitfl.commands.terminal import Column, UsageError
 from minitfl.interpreter import Interpreter
 from minitfl.real import dequantize, is_quantized
@@ -64,22 +64,6 @@ def run(options: Namespace) -> None:
     terminal.table(COLUMNS, rows, f"{Path(options.model).name}, {1e3 * seconds:.3f} ms")
     if options.out:
         _write(Path(options.out), outputs)
-
-
-# ---- inputs
-
-
-def read_input(text: str) -> tuple[str, np.ndarray]:
-    """(name or "", array) of one --input."""
-    name, separator, path = text.partition("=")
-    if not separator or Path(text).is_file():
-        name, path = "", text
-    try:
-        return name, np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise UsageError(f"--input {text}: {error}") from error
-    except (ValueError, EOFError) as error:
-        raise UsageError(f"--input {text} holds no array that is safe to load: {error}") from error
 
 
 def _run(

@@ -23,7 +23,7 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
-from minitfl.kernels.dense_rows import dense_fixed, dense_hybrid, rows_workspace
+from minitfl.kernels.dense_rows import SMALL_NBYTES, dense_fixed, dense_hybrid, rows_workspace
 from minitfl.kernels.exact import exact_matmul, exact_weights
 from minitfl.kernels.fixedpoint import quantize_multipliers, rescale_twice, rescale_wide, stored_range, wrap_int32
 from minitfl.kernels.hybrid import hybrid_matmul, quantize_rows
@@ -31,7 +31,6 @@ from minitfl.kernels.sums import MAGNITUDE, packed
 from minitfl.op import Call, Kernel, Site, op
 
 BLOCK_NBYTES = 1 << 20  # of each of the temporaries: both operands in float64, the sums and what is made of them
-SMALL_NBYTES = 1 << 17  # more than all that depends on one side alone
 MOST_AXES = 5
 TYPES = {  # of x, w, y
     ("float32", "float32", "float32"),

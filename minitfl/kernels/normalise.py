@@ -17,8 +17,11 @@ c + radius; this is the formula.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import BLOCK
 from minitfl.kernels.fixedmath import inverse_square_roots
 from minitfl.kernels.fixedpoint import high_mul, rescale_twice, rounding_shift
@@ -68,7 +71,7 @@ def local_response(x, radius, bias, alpha, beta, y):
         np.multiply(part, total**-beta, out=block)
 
 
-def _rows(x, y):
+def _rows(x, y) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Matching blocks of rows."""
     step = max(1, BLOCK // max(x.shape[1], 1))
     for start in range(0, len(x), step):
@@ -91,7 +94,7 @@ def l2_normalization(site: Site) -> Call:
     if y.type != "float32":
         expected = (1 / 128, 128 if y.type == "uint8" else 0)
         site.expect((y.scale, y.zero) == expected, f"an output of (scale, zero) {(y.scale, y.zero)}, not {expected}")
-    rows = (x.size // max(x.known_shape[-1], 1), x.known_shape[-1])
+    rows = _row_shape(x)
     y = y.reshaped(x.known_shape)
     views = x.reshaped(rows), y.reshaped(rows)
     if y.type == "float32":
@@ -111,10 +114,16 @@ def local_response_normalization(site: Site) -> Call:
             site.unsupported(f"a tensor of type {t.type}")
     options = site.options
     site.expect(options.radius >= 0, f"a radius of {options.radius}")
-    rows = (x.size // max(x.known_shape[-1], 1), x.known_shape[-1])
+    rows = _row_shape(x)
     y = y.reshaped(x.known_shape)
     args = (x.reshaped(rows), options.radius, options.bias, options.alpha, options.beta, y.reshaped(rows))
     return Call(local_response, args, (y,), workspace=_workspace(rows, 4 * 4))
+
+
+def _row_shape(x: Tensor) -> tuple[int, int]:
+    """(rows, depth): x as rows of its last axis."""
+    depth = x.known_shape[-1]
+    return x.size // max(depth, 1), depth
 
 
 def _workspace(rows: tuple[int, int], nbytes: int) -> int:
