@@ -114,7 +114,7 @@ def _result_shape(site: Site, x: Tensor, units: int, depth: int) -> tuple[int, .
     return x.size // depth, units
 
 
-def _bias(bias: Tensor | None, units: int):
+def _bias(bias: Tensor | None, units: int) -> Tensor | np.ndarray:
     return np.zeros(units, np.int32) if bias is None else bias.reshaped(units)
 
 

@@ -249,12 +249,18 @@ def saturate_int16(x):
     return np.clip(x, -32768, 32767)
 
 
-def round_away(x):
+def truncated_quotient(a, b):
+    """a / b with the fraction cut off, as C++ divides whole numbers; b > 0."""
+    quotient, rest = np.divmod(a, b)
+    return quotient + ((rest != 0) & (a < 0))
+
+
+def round_away(x, out=None):
     """Reals rounded to whole numbers, half away from zero; the type stays. C's round()."""
     x = np.asarray(x)
     # adding 0.5 itself would take the number just below 0.5 up to 1
     half = np.nextafter(x.dtype.type(0.5), x.dtype.type(0))
-    return np.trunc(x + np.copysign(half, x))
+    return np.trunc(np.add(x, np.copysign(half, x), out=out), out=out)
 
 
 def round_away_finite(x):

@@ -15,9 +15,8 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.exact import exact_matmul, exact_product, exact_weights
+from minitfl.kernels.fixedpoint import round_away
 from minitfl.op import Site
-
-HALF = np.nextafter(np.float32(0.5), np.float32(0))  # |x| + HALF, cut off, is |x| rounded half up in float32
 
 
 def quantize_rows(x, asymmetric):
@@ -54,7 +53,7 @@ def row_scales(x, asymmetric):
         below, above = low / exact, high / exact
         zero = np.where(128 + np.abs(below) < 127 + np.abs(above), -128 - below, 127 - above)
         zero = np.clip(np.where(finite & ~empty, zero, 0), -128, 127)
-    zero = np.copysign(np.floor(np.abs(zero) + 0.5), zero).astype(np.int64)
+    zero = round_away(zero).astype(np.int64)
     scale = np.where(finite, exact, width).astype(np.float32)
     with np.errstate(divide="ignore", over="ignore"):
         inverse = np.where(finite & ~empty, np.float32(1) / scale, np.float32(0))
@@ -65,8 +64,7 @@ def quantize_into(x, inverse, zero, asymmetric, out):
     """out = zero + (x * inverse rounded half away from zero), within -128..127, or -127..127 if symmetric."""
     with np.errstate(invalid="ignore", over="ignore"):
         q = np.multiply(x, inverse)
-        q += np.copysign(HALF, q)
-        np.trunc(q, out=q)
+        round_away(q, out=q)
         q += np.asarray(zero, np.float32)
         np.clip(q, -128 if asymmetric else -127, 127, out=q)
         if np.isnan(q.sum()):

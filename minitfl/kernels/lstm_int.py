@@ -13,6 +13,7 @@ from minitfl.kernels.fixedpoint import (
     rescale_up,
     rounding_shift,
     saturate_int16,
+    truncated_quotient,
     wrap_int16,
     wrap_int32,
 )
@@ -97,18 +98,12 @@ def peephole(w, c, factor):
 def normalised(x, coefficients, bias, factor, guard):
     """coefficients * (x - mean) / deviation + bias, each row by itself; mean and deviation with 10 fractional bits."""
     n = x.shape[-1]
-    mean = truncated(x.sum(-1) * 1024, n)
-    variance = truncated(np.square(x).sum(-1) * ((1 << 20) // n) - mean * mean, 1 << 20)
+    mean = truncated_quotient(x.sum(-1) * 1024, n)
+    variance = truncated_quotient(np.square(x).sum(-1) * ((1 << 20) // n) - mean * mean, 1 << 20)
     y = np.empty_like(x)
     for row, (values, m, v) in enumerate(zip(x, mean, variance, strict=True)):
         inverse = inverse_square_root(int(v) if v >= 1 else guard)
         scaled = rescale_twice(1024 * values - m, *inverse)
         weighted = wrap_int32(wrap_int32(scaled * coefficients) + bias)
-        rounded = truncated(np.where(weighted > 0, weighted + 512, weighted - 512), 1024)
-        y[row] = rescale_twice(rounded, factor[0], factor[1] + 12)
+        y[row] = rescale_twice(rounding_shift(weighted, 10), factor[0], factor[1] + 12)
     return saturate_int16(y)
-
-
-def truncated(a, b):
-    """a / b with the fraction cut off, as C++ divides."""
-    return np.sign(a) * (np.abs(a) // b)

@@ -180,7 +180,7 @@ def batch_matmul(site: Site) -> Call:
     return _integer(site, (x, w, y), lying, w_zero, result, ready, bound)
 
 
-def _prepared(site: Site, w: Tensor, adj_y: bool, w_zero: int, x_type: str):
+def _prepared(site: Site, w: Tensor, adj_y: bool, w_zero: int, x_type: str) -> tuple | None:
     """(weights, bounds) of a constant matrix as the kernels of `dense_rows` want them; None of a computed one."""
     most = MAGNITUDE["int8" if x_type == "float32" else x_type]
     layout = ("matmul", adj_y, w_zero, most)

@@ -31,7 +31,7 @@ from minitfl.kernels.fixedpoint import (
     float_activation_range,
     stored_range,
 )
-from minitfl.kernels.windows import BLOCK, touching, window
+from minitfl.kernels.windows import BLOCK, Pair, touching, window
 from minitfl.op import Call, Kernel, Site, op
 
 TYPES = ("float32", "uint8", "int8", "int16")
@@ -153,7 +153,7 @@ def l2_pool_2d(site: Site) -> Call:
     return Call(l2_pool, (x, *sizes, *limits, y), (y,), workspace=_workspace(x, y, 4))
 
 
-def _checked(site: Site, types: tuple[str, ...]):
+def _checked(site: Site, types: tuple[str, ...]) -> tuple[Tensor, Tensor, tuple[Pair, Pair, Pair], tuple, str]:
     """(x, y, (filter, stride, pad) as pairs, (low, high), why the official kernel refuses to run, or "")."""
     site.arity(1, 1)
     x, y = site.input(0), site.output(0)

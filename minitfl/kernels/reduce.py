@@ -35,6 +35,7 @@ from minitfl.kernels.fixedpoint import (
     rescale_wide,
     round_away,
     stored_range,
+    truncated_quotient,
     wrap_int32,
 )
 from minitfl.op import Call, Kernel, Site, op
@@ -54,8 +55,7 @@ def mean_float(x, axes, keep, count, y):
 def mean_whole(x, axes, keep, count, y):
     """sum(x) / count, cut to a whole number; the sum is an int64 and wraps."""
     total = np.add.reduce(x, axis=axes, keepdims=keep, dtype=np.int64)
-    quotient, rest = np.divmod(total, count)
-    y[...] = quotient + ((rest != 0) & (total < 0))
+    y[...] = truncated_quotient(total, count)
 
 
 @Kernel

@@ -154,7 +154,7 @@ def _scale(size: int, out_size: int, corners: bool) -> np.float32:
     return np.float32(size) / np.float32(out_size)
 
 
-def _mixed(size: int, out_size: int, corners: bool, centers: bool):
+def _mixed(size: int, out_size: int, corners: bool, centers: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(lower, upper, fraction) for each place, float32."""
     place = np.arange(out_size, dtype=np.float32)
     scale = _scale(size, out_size, corners)
@@ -164,7 +164,9 @@ def _mixed(size: int, out_size: int, corners: bool, centers: bool):
     return lower, upper, place - lower.astype(np.float32)
 
 
-def _mixed_int(size: int, out_size: int, corners: bool, centers: bool, wide: type):
+def _mixed_int(
+    size: int, out_size: int, corners: bool, centers: bool, wide: type
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """_mixed in 1024ths, of type `wide`."""
     if corners and out_size > 1:
         scale = (ONE * (size - 1) + (out_size - 1) // 2) // (out_size - 1)
@@ -178,7 +180,7 @@ def _mixed_int(size: int, out_size: int, corners: bool, centers: bool, wide: typ
     return lower, upper, (place - ONE * lower).astype(wide)
 
 
-def _nearest(size: int, out_size: int, corners: bool, centers: bool):
+def _nearest(size: int, out_size: int, corners: bool, centers: bool) -> np.ndarray:
     """The index for each place."""
     place = np.arange(out_size, dtype=np.float32) + np.float32(0.5 if centers else 0)
     place *= _scale(size, out_size, corners)

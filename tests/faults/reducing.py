@@ -54,8 +54,8 @@ FAULTS = [
     ),
     Fault(
         "a mean of whole numbers goes down",
-        "kernels/reduce.py",
-        "quotient + ((rest != 0) & (total < 0))",
+        "kernels/fixedpoint.py",
+        "quotient + ((rest != 0) & (a < 0))",
         "quotient",
         "kernels/test_reduce.py::test_whole_means_are_cut",
     ),
