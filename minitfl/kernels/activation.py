@@ -183,7 +183,7 @@ def leaky_relu(site: Site) -> Call:
 
 
 @op("PRELU", max_version=1)
-def prelu_op(site: Site) -> Call:
+def prelu_(site: Site) -> Call:
     site.arity(2, 1)
     x, slope = site.input(0), site.input(1)
     y = replace(site.output(0), type=x.type).reshaped(x.known_shape)
@@ -201,7 +201,7 @@ def prelu_op(site: Site) -> Call:
 
 
 @op("ELU", max_version=1)
-def elu_op(site: Site) -> Call:
+def elu_(site: Site) -> Call:
     x, y = one_operand(site)
     if x.type == "float32":
         return Call(elu, (x, y), (y,), workspace=workspace(y))
@@ -211,7 +211,7 @@ def elu_op(site: Site) -> Call:
 
 
 @op("HARD_SWISH", max_version=1)
-def hard_swish_op(site: Site) -> Call:
+def hard_swish_(site: Site) -> Call:
     x, y = one_operand(site)
     if x.type == "float32":
         return Call(hard_swish, (x, y), (y,))

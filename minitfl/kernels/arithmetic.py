@@ -195,7 +195,7 @@ def _sum(site: Site, kernel: Kernel, sign: int, plain: tuple[str, ...]) -> Call:
 
 
 @op("ADD", max_version=6)
-def add_op(site: Site) -> Call:
+def add_(site: Site) -> Call:
     return _sum(site, add, 1, ("float32", "float16", "int32", "int64"))
 
 
@@ -237,7 +237,7 @@ def _refused_product(site: Site, x1: Tensor, x2: Tensor, y: Tensor) -> Call:
 
 
 @op("SQUARED_DIFFERENCE", max_version=2)
-def squared_difference_op(site: Site) -> Call:
+def squared_difference_(site: Site) -> Call:
     x1, x2, y = two_operands(site)
     if x1.type not in ("float32", "int32", "int8"):
         return refused(y, f"SQUARED_DIFFERENCE of type {x1.type}")
@@ -263,12 +263,12 @@ def _choice(site: Site, kernel: Kernel) -> Call:
 
 
 @op("MAXIMUM", max_version=4)
-def maximum_op(site: Site) -> Call:
+def maximum_(site: Site) -> Call:
     return _choice(site, maximum)
 
 
 @op("MINIMUM", max_version=4)
-def minimum_op(site: Site) -> Call:
+def minimum_(site: Site) -> Call:
     return _choice(site, minimum)
 
 

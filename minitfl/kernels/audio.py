@@ -9,6 +9,8 @@ All float32 but rate, int32. Computed in float64 and rounded at the end. Mel-fre
 Mermelstein, IEEE Trans. ASSP 28(4), 1980; the bands are those of HTK.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.kernels.broadcast import BLOCK
 from minitfl.kernels.custom_options import read_options
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 QUIETEST = 1e-12  # a band is taken to hold at least this much, so that it has a logarithm
 
@@ -90,7 +92,7 @@ def _mel(hertz):
 
 
 @op("AudioSpectrogram")
-def audio_spectrogram(site):
+def audio_spectrogram(site: Site) -> Call:
     site.arity(1, 1)
     x, y = site.input(0), site.output(0)
     options = read_options(site, ("window_size", "stride"), flags=["magnitude_squared"])
@@ -108,7 +110,7 @@ def audio_spectrogram(site):
 
 
 @op("Mfcc")
-def mfcc_(site):
+def mfcc_(site: Site) -> Call:
     site.arity(2, 1)
     x, rate, y = site.input(0), site.input(1), site.output(0)
     limits = ("lower_frequency_limit", "upper_frequency_limit")
@@ -119,7 +121,7 @@ def mfcc_(site):
     site.expect(rate.size == 1, f"{rate.size} sample rates")
     types = (x.type, rate.type, y.type)
     site.expect(types == ("float32", "int32", "float32"), f"{types}, not float32, int32 -> float32")
-    y = y.reshaped(*x.shape[:2], options["dct_coefficient_count"])
-    bins, coefficients = x.shape[2], y.shape[2]
+    y = y.reshaped(*x.known_shape[:2], options["dct_coefficient_count"])
+    bins, coefficients = x.known_shape[2], y.known_shape[2]
     workspace = (bins * (max(bands, 0) + 2) + max(bands, 0) * max(coefficients, 0) * 3 + max(BLOCK, bins) * 4) * 8
     return Call(mfcc, (x, rate, low, high, bands, y), (y,), workspace=workspace)

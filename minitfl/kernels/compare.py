@@ -109,24 +109,24 @@ def _relation(site: Site, kernel: Kernel, quantized: Kernel, plain: str, scaled:
 
 
 @op("EQUAL", max_version=5)
-def equal_op(site: Site) -> Call:
+def equal_(site: Site) -> Call:
     plain = "bool float32 float16 int16 int32 int64 string"
     return _relation(site, equal, equal_int, plain, "int8 uint8 int16")
 
 
 @op("NOT_EQUAL", max_version=4)
-def not_equal_op(site: Site) -> Call:
+def not_equal_(site: Site) -> Call:
     plain = "bool float32 float16 int16 int32 int64 string"
     return _relation(site, not_equal, not_equal_int, plain, "int8 uint8 int16")
 
 
 @op("LESS", max_version=3)
-def less_op(site: Site) -> Call:
+def less_(site: Site) -> Call:
     return _relation(site, less, less_int, "float32 float16 bfloat16 int16 int32 int64", "int8 uint8")
 
 
 @op("LESS_EQUAL", max_version=2)
-def less_equal_op(site: Site) -> Call:
+def less_equal_(site: Site) -> Call:
     return _relation(site, less_equal, less_equal_int, "float32 float16 int16 int32 int64", "int8 uint8")
 
 
@@ -147,17 +147,17 @@ def _logical(site: Site, kernel: Kernel) -> Call:
 
 
 @op("LOGICAL_AND", max_version=1)
-def logical_and_op(site: Site) -> Call:
+def logical_and_(site: Site) -> Call:
     return _logical(site, logical_and)
 
 
 @op("LOGICAL_OR", max_version=1)
-def logical_or_op(site: Site) -> Call:
+def logical_or_(site: Site) -> Call:
     return _logical(site, logical_or)
 
 
 @op("LOGICAL_NOT", max_version=1)
-def logical_not_op(site: Site) -> Call:
+def logical_not_(site: Site) -> Call:
     x, y = one_operand(site)
     site.expect(x.type == "bool", f"type {x.type}, bool is expected")
     return Call(logical_not, (x, y), (y,))

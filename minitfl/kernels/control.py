@@ -10,11 +10,16 @@ Where a subgraph's output shapes follow from its input shapes, the node is prepa
 works in one block of the caller's arena. Where they do not, the node runs while it is prepared, at its turn.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.copying import copy_results
-from minitfl.op import STATE, Call, Kernel, Scratch, op
+from minitfl.op import STATE, Call, Kernel, Scratch, Site, op
 
 
 @Kernel
@@ -56,7 +61,7 @@ def call_once(state, subgraph):
 
 
 @op("IF", pure=False)
-def if_(site):
+def if_(site: Site) -> Call:
     condition = site.input(0)
     site.expect(
         condition.type == "bool" and condition.size == 1, f"the condition is {condition.type} {condition.shape}"
@@ -66,7 +71,7 @@ def if_(site):
 
 
 @op("STABLEHLO_CASE", pure=False)
-def stablehlo_case(site):
+def stablehlo_case(site: Site) -> Call:
     index, branches = site.input(0), tuple(site.options.branch_subgraph_indices)
     site.expect(index.type == "int32" and index.size == 1, f"the index is {index.type} {index.shape}")
     site.expect(branches, "there are no branches")
@@ -74,13 +79,13 @@ def stablehlo_case(site):
 
 
 @op("STABLEHLO_COMPOSITE", pure=False)
-def stablehlo_composite(site):
+def stablehlo_composite(site: Site) -> Call:
     site.expect(site.inputs, "there are no inputs")
     return _call_branch(site, np.zeros((), np.int32), (site.options.decomposition_subgraph_index,), 0)
 
 
 @op("WHILE", pure=False)
-def while_(site):
+def while_(site: Site) -> Call:
     inputs = tuple(site.input(i) for i in range(len(site.inputs)))
     site.expect(len(site.outputs) == len(inputs), f"{len(inputs)} inputs and {len(site.outputs)} outputs")
     condition = _subgraph(site, site.options.cond_subgraph_index)
@@ -110,7 +115,7 @@ def while_(site):
 
 
 @op("CALL_ONCE", pure=False)
-def call_once_(site):
+def call_once_(site: Site) -> Call:
     site.arity(0, 0)
     subgraph = _subgraph(site, site.options.init_subgraph_index)
     site.expect(
@@ -120,13 +125,13 @@ def call_once_(site):
     return Call(call_once, (STATE, subgraph), ())
 
 
-def chosen(index, count):
+def chosen(index, count: int) -> int:
     """Which of `count` branches; the last for an index out of range."""
     i = int(index.reshape(-1)[0])
     return i if 0 <= i < count else count - 1
 
 
-def _call_branch(site, index, indices, first):
+def _call_branch(site: Site, index: Tensor | np.ndarray, indices: tuple[int, ...], first: int) -> Call:
     """Calls one of the subgraphs. index: a tensor or an array; first: the input that is their first."""
     inputs = tuple(site.input(i) for i in range(first, len(site.inputs)))
     branches = tuple(_subgraph(site, i) for i in indices)
@@ -144,22 +149,22 @@ def _call_branch(site, index, indices, first):
     return _results(site, branches[chosen(now, len(branches))].call(*(site.value(t) for t in inputs)))
 
 
-def _verdict(site, condition, values, fresh):
+def _verdict(site: Site, condition: Any, values: list[np.ndarray], fresh: bool) -> bool:
     flag = condition.call(*values, fresh=fresh)[0]
     site.expect(flag.shape in ((), (1,)), f"subgraph {condition.index} gives bools of shape {flag.shape}, not one")
     return flag.reshape(-1)[0]
 
 
-def _node_outputs(site):
+def _node_outputs(site: Site) -> tuple[Tensor, ...]:
     return tuple(site.output(i) for i in range(len(site.outputs)))
 
 
-def _subgraph(site, index):
+def _subgraph(site: Site, index: int) -> Any:
     site.expect(0 <= index < site.subgraph_count, f"subgraph {index} is not one of the {site.subgraph_count}")
     return site.subgraph(index)
 
 
-def _match(site, theirs: tuple[Tensor, ...], ours: tuple[Tensor, ...], what: str, index: int):
+def _match(site: Site, theirs: tuple[Tensor, ...], ours: tuple[Tensor, ...], what: str, index: int) -> None:
     site.expect(len(theirs) == len(ours), f"subgraph {index} has {len(theirs)} {what} where the node has {len(ours)}")
     for a, b in zip(theirs, ours, strict=True):
         site.expect(
@@ -167,10 +172,10 @@ def _match(site, theirs: tuple[Tensor, ...], ours: tuple[Tensor, ...], what: str
         )
 
 
-def _outputs(site, shapes):
+def _outputs(site: Site, shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, ...]:
     return tuple(site.output(i).reshaped(shape) for i, shape in enumerate(shapes))
 
 
-def _results(site, arrays):
+def _results(site: Site, arrays: list[np.ndarray]) -> Call:
     outputs = _outputs(site, [a.shape for a in arrays])
     return Call(copy_results, (*(a.copy() for a in arrays), *outputs), outputs)

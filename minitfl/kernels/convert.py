@@ -20,13 +20,17 @@
 integers are rescaled, where int16 is dequantized, and where the output is int4 or uint4.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from minitfl.errors import ModelError
-from minitfl.graph import BITS
+from minitfl.graph import BITS, Tensor
 from minitfl.kernels.broadcast import blocks, refused, workspace
 from minitfl.kernels.fixedpoint import (
     RANGES,
@@ -40,7 +44,7 @@ from minitfl.kernels.fixedpoint import (
     wrap_int32,
 )
 from minitfl.kernels.tables import lookup
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 CAST_TYPES = frozenset(
     "int64 int32 uint32 uint16 int16 uint8 int8 float16 bfloat16 float32 float64 bool complex64 int4 int2 uint4".split()
@@ -92,7 +96,7 @@ def to_float16(x, y):
 
 
 @cache
-def reading(read, kernel):
+def reading(read: Callable[..., Any], kernel: Kernel) -> Kernel:
     """The kernel on read(x): x's numbers as NumPy can convert them."""
 
     def computed_after_reading(x, *args):
@@ -139,9 +143,9 @@ def dequantize(x, scale, zero, y):
 
 
 @op("CAST", max_version=9)
-def cast(site):
+def cast(site: Site) -> Call:
     site.arity(1, 1)
-    x, y = site.input(0), site.output(0).reshaped(site.input(0).shape)
+    x, y = site.input(0), site.output(0).reshaped(site.input(0).known_shape)
     narrow = (x.type in BITS and y.type != "float32") or (y.type in BITS and x.type != "float32")
     if narrow or not CAST_TYPES.issuperset((x.type, y.type)):
         return refused(y, f"a cast of {x.type} to {y.type}")
@@ -163,11 +167,11 @@ def cast(site):
 
 
 @op("QUANTIZE", max_version=6)
-def quantize_(site):
+def quantize_(site: Site) -> Call:
     site.arity(1, 1)
     x, y = site.input(0), site.output(0)
     site.expect(y.quantization is not None, f"the output '{y.name}' has no quantization parameters")
-    y = y.reshaped(x.shape)
+    y = y.reshaped(x.known_shape)
     if x.type == "float32":
         site.expect(y.type in ("uint8", "int8", "int16", "int4", "uint4"), f"the output of type {y.type}")
         scale, zero = along_axis(site, y)
@@ -190,10 +194,10 @@ def quantize_(site):
 
 
 @op("DEQUANTIZE", max_version=9)
-def dequantize_(site):
+def dequantize_(site: Site) -> Call:
     site.arity(1, 1)
     x = site.input(0)
-    y = replace(site.output(0), type="float32").reshaped(x.shape)
+    y = replace(site.output(0), type="float32").reshaped(x.known_shape)
     if x.type in ("float16", "int16") and x.quantization is not None and not x.quantization.per_tensor:
         return refused(y, f"an input of type {x.type} with a scale for each channel")
     if x.type == "float16":
@@ -205,7 +209,7 @@ def dequantize_(site):
     return Call(dequantize, (x, scale, zero, y), (y,))
 
 
-def along_axis(site, t):
+def along_axis(site: Site, t: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Scales (float32) and zero points (int64) that broadcast over the tensor."""
     quantization = t.quantization
     if quantization is None:
@@ -215,7 +219,7 @@ def along_axis(site, t):
     shape = [1] * t.rank
     if t.scales.size > 1:
         axis = quantization.axis
-        along = t.shape[axis] if 0 <= axis < t.rank else -1
+        along = t.known_shape[axis] if 0 <= axis < t.rank else -1
         site.expect(along == t.scales.size, f"{t.scales.size} scales along axis {axis} of {t.shape}")
         shape[axis] = along
     return t.scales.reshape(shape), t.zeros.reshape(shape)

@@ -1,5 +1,7 @@
 """Kernels that only move contents, for nodes whose work is done elsewhere."""
 
+from __future__ import annotations
+
 from minitfl.op import Kernel
 
 

@@ -1,15 +1,22 @@
 """The options of a custom operator: a map of names to numbers, kept as a flexbuffer."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from minitfl.errors import ModelError
+from minitfl.op import Site
 from minitfl.schema.flexbuffers import read_flexbuffer
 from minitfl.schema.reader import SchemaError
 
 
-def read_options(site, integers=(), floats=(), flags=(), **defaults):
+def read_options(
+    site: Site, integers: Iterable[str] = (), floats: Iterable[str] = (), flags: Iterable[str] = (), **defaults: Any
+) -> dict[str, Any]:
     """{name: int, np.float32 or bool}. What is missing reads as its default, else as 0."""
     try:
         given = read_flexbuffer(site.custom_options)

@@ -7,9 +7,11 @@
 Both are generic in the stored type.
 """
 
+from __future__ import annotations
+
 from minitfl.graph import OBJECTS
 from minitfl.kernels.broadcast import refused, wrong
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 
 @Kernel
@@ -23,7 +25,7 @@ def spread(x, taken, places, value, y):
 
 
 @op("DILATE", max_version=1)
-def dilate(site):
+def dilate(site: Site) -> Call:
     site.arity(3, 1)
     x, dilations, value = (site.input(i) for i in range(3))
     y = site.output(0)
@@ -31,9 +33,11 @@ def dilate(site):
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
     site.expect(x.type == value.type, f"the input is {x.type}, the padding value {value.type}")
     if dilations.type != "int32" or dilations.shape != (x.rank,):
-        return wrong(y.reshaped(x.shape), f"dilations {dilations.type} {dilations.shape} for an input of rank {x.rank}")
+        return wrong(
+            y.reshaped(x.known_shape), f"dilations {dilations.type} {dilations.shape} for an input of rank {x.rank}"
+        )
     steps = [int(n) for n in site.value(dilations)]
-    y = y.reshaped(tuple((n - 1) * step + 1 for n, step in zip(x.shape, steps, strict=True)))
+    y = y.reshaped(tuple((n - 1) * step + 1 for n, step in zip(x.known_shape, steps, strict=True)))
     if min(steps) < 1:
         return wrong(y, f"a dilation of {min(steps)}")
     if x.type in OBJECTS:
@@ -43,7 +47,7 @@ def dilate(site):
 
 
 @op("STABLEHLO_PAD", max_version=1)
-def stablehlo_pad(site):
+def stablehlo_pad(site: Site) -> Call:
     site.arity(2, 1)
     x, value, y = site.input(0), site.input(1), site.output(0)
     site.expect(x.type == value.type, f"the input is {x.type}, the padding value {value.type}")
@@ -56,7 +60,7 @@ def stablehlo_pad(site):
     site.expect(min(interiors) >= 0, f"interior_padding {interiors} is negative")
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
     shape, taken, places = [], [], []
-    for n, low, high, interior in zip(x.shape, lows, highs, interiors, strict=True):
+    for n, low, high, interior in zip(x.known_shape, lows, highs, interiors, strict=True):
         step = interior + 1
         shape.append(low + max(n - 1, 0) * step + min(n, 1) + high)
         first = -(min(low, 0) // step)
@@ -70,7 +74,7 @@ def stablehlo_pad(site):
     return Call(spread, (x, tuple(taken), tuple(places), value, y), (y,))
 
 
-def _padding(site, name, rank):
+def _padding(site: Site, name: str, rank: int) -> list[int]:
     """An option's number for each axis; 0 where it ends early."""
     given = [int(n) for n in getattr(site.options, name)]
     return (given + [0] * rank)[:rank]

@@ -185,7 +185,7 @@ def floor_mod(site: Site) -> Call:
 
 
 @op("POW", max_version=1)
-def pow_op(site: Site) -> Call:
+def pow_(site: Site) -> Call:
     x1, x2 = site.input(0), site.input(1)
     if x2.size == 1 and x1.shape != x2.shape:
         return _plain_only(site, power_of_one, power_of_one_whole, "float32 int32")

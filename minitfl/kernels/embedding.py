@@ -12,13 +12,16 @@ EMBEDDING_LOOKUP by stored types, real = scale * stored:
     int4, int2                float32, float16   one for each block of numbers in a row
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
 
+from minitfl.graph import Quantization, Tensor
 from minitfl.kernels.broadcast import BLOCK, fail, refused, wrong
 from minitfl.kernels.index_ops import check_indices
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 STORED = ("int8", "uint8", "int4", "int2")
 REAL = ("float32", "float16")
@@ -89,54 +92,53 @@ def hashtable_lookup(wanted, keys, x, y, hits):
 
 
 @op("EMBEDDING_LOOKUP", max_version=5)
-def embedding_lookup(site):
+def embedding_lookup(site: Site) -> Call:
     site.arity(2, 1)
     indices, x, y = site.input(0), site.input(1), site.output(0)
     site.expect(indices.rank == 1 and indices.type == "int32", f"the indices are {indices.type} {indices.shape}")
     site.expect(x.rank >= 2, f"a table of rank {x.rank}")
     quantization = x.quantization
     if quantization is not None and not quantization.block_size:
-        _check_scales(site, x, y)
-    y = y.reshaped(indices.shape[0], *x.shape[1:])
+        _check_scales(site, x, quantization, y)
+    y = y.reshaped(indices.known_shape[0], *x.known_shape[1:])
     if quantization is not None and quantization.block_size:
-        return _blockwise(indices, x, y)
+        return _blockwise(indices, x, quantization, y)
     if x.type == y.type:
         return Call(embedding, (indices, x, y), (y,), workspace=y.nbytes)
     if x.type not in STORED or y.type not in REAL:
         return refused(y, f"rows of type {x.type} as {y.type}")
     scales = quantization.scale if quantization is not None else np.zeros(1, np.float32)
-    return _hybrid(indices, x, np.broadcast_to(scales[:, np.newaxis], (x.shape[0], 1)), y)
+    return _hybrid(indices, x, np.broadcast_to(scales[:, np.newaxis], (x.known_shape[0], 1)), y)
 
 
-def _check_scales(site, x, y):
+def _check_scales(site: Site, x: Tensor, quantization: Quantization, y: Tensor) -> None:
     stored, scales = x.type in STORED, x.scales
     if stored and y.type == "float32":
         site.expect(x.zeros[0] == 0, f"the zero point of the table is {x.zeros[0]}")
     if scales.size > 1:
         site.expect(stored and y.type in REAL, f"{scales.size} scales of {x.type}, wanted as {y.type}")
-        site.expect(x.quantization.axis == 0, f"scales along axis {x.quantization.axis}")
-        site.expect(scales.size == x.shape[0], f"{scales.size} scales of {x.shape[0]} rows")
+        site.expect(quantization.axis == 0, f"scales along axis {quantization.axis}")
+        site.expect(scales.size == x.known_shape[0], f"{scales.size} scales of {x.known_shape[0]} rows")
 
 
-def _blockwise(indices, x, y):
-    quantization = x.quantization
+def _blockwise(indices: Tensor, x: Tensor, quantization: Quantization, y: Tensor) -> Call:
     size = quantization.block_size
     if x.type not in ("int4", "int2") or y.type not in REAL:
         return refused(y, f"blocks of {x.type} as {y.type}")
-    if x.rank != 2 or x.shape[1] % size:
-        return wrong(y, f"rows {x.shape[1:]} in blocks of {size}")
+    if x.rank != 2 or x.known_shape[1] % size:
+        return wrong(y, f"rows {x.known_shape[1:]} in blocks of {size}")
     if quantization.scale.size * size != x.size:
         return wrong(y, f"{quantization.scale.size} scales of {x.size // size} blocks")
-    return _hybrid(indices, x, quantization.scale.reshape(x.shape[0], -1), y)
+    return _hybrid(indices, x, quantization.scale.reshape(x.known_shape[0], -1), y)
 
 
-def _hybrid(indices, x, scales, y):
-    workspace = max(BLOCK, y.size // max(y.shape[0], 1)) * 16
+def _hybrid(indices: Tensor, x: Tensor, scales: np.ndarray, y: Tensor) -> Call:
+    workspace = max(BLOCK, y.size // max(y.known_shape[0], 1)) * 16
     return Call(embedding_hybrid, (indices, x, scales, y), (y,), workspace=workspace)
 
 
 @op("EMBEDDING_LOOKUP_SPARSE")
-def embedding_lookup_sparse(site):
+def embedding_lookup_sparse(site: Site) -> Call:
     site.arity(5, 1)
     ids, indices, shape, w, x = (site.input(i) for i in range(5))
     for t, rank, type in ((ids, 1, "int32"), (indices, 2, "int32"), (shape, 1, "int32"), (w, 1, "float32")):
@@ -154,24 +156,24 @@ def embedding_lookup_sparse(site):
         return wrong(y.reshaped(0), f"a shape of {shape.size} axes, indices of {rank}")
     if any(n < 0 for n in sizes):
         return wrong(y.reshaped(0), f"the shape {sizes} is negative")
-    y = y.reshaped(*sizes, *x.shape[1:])
-    workspace = (count * (rank + 4) + x.size // max(x.shape[0], 1) * 2) * 8
+    y = y.reshaped(*sizes, *x.known_shape[1:])
+    workspace = (count * (rank + 4) + x.size // max(x.known_shape[0], 1) * 2) * 8
     return Call(embedding_sparse, (ids, indices, sizes, w, x, combiner, y), (y,), workspace=workspace)
 
 
 @op("HASHTABLE_LOOKUP")
-def hashtable_lookup_(site):
+def hashtable_lookup_(site: Site) -> Call:
     site.arity(3, 2)
     wanted, keys, x = (site.input(i) for i in range(3))
     y, hits = site.output(0), site.output(1)
     for t in (wanted, keys):
         site.expect(t.rank == 1 and t.type == "int32", f"'{t.name}' is {t.type} {t.shape}")
     site.expect(x.rank >= 1, "the values are a scalar")
-    site.expect(keys.shape[0] == x.shape[0], f"{keys.shape[0]} keys of {x.shape[0]} values")
+    site.expect(keys.known_shape[0] == x.known_shape[0], f"{keys.known_shape[0]} keys of {x.known_shape[0]} values")
     site.expect(x.type != "string" or x.rank == 1, f"strings of rank {x.rank}")
     site.expect(hits.type == "uint8", f"the hits are {hits.type}")
     site.expect(y.type == x.type, f"values of type {x.type} as {y.type}")
-    y, hits = y.reshaped(wanted.shape[0], *x.shape[1:]), hits.reshaped(wanted.shape)
+    y, hits = y.reshaped(wanted.known_shape[0], *x.known_shape[1:]), hits.reshaped(wanted.known_shape)
     if not keys.size:
         return Call(fail, ("a table without rows", y), (y, hits))
     return Call(hashtable_lookup, (wanted, keys, x, y, hits), (y, hits), workspace=y.nbytes + wanted.size * 64)

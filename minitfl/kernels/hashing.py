@@ -11,10 +11,12 @@ The fingerprint is FarmHash's, of 64 bits (Pike and Alakuijala, github.com/googl
 of many keys of one length at a time.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from minitfl.graph import BITS
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 K0, K1, K2 = np.uint64(0xC3A5C85C97CB3127), np.uint64(0xB492B66FBE98F273), np.uint64(0x9AE16A3B2F90404F)
 DENSE, SPARSE = 2, 1  # of LSHProjectionType
@@ -154,20 +156,20 @@ def _word(keys, start, size=8):
 
 
 @op("LSH_PROJECTION")
-def lsh_projection(site):
+def lsh_projection(site: Site) -> Call:
     site.arity((2, 3), 1)
     seeds, x, y = site.input(0), site.input(1), site.output(0)
     w = site.input(2) if len(site.inputs) == 3 else None
-    site.expect(seeds.rank == 2 and seeds.shape[1] <= 32, f"seeds {seeds.shape}; of bits there are at most 32")
-    site.expect(x.rank >= 1 and x.shape[0] >= 1, f"an input {x.shape} has no items")
-    site.expect(w is None or w.shape == x.shape[:1], "as many weights as items are expected")
+    site.expect(seeds.rank == 2 and seeds.known_shape[1] <= 32, f"seeds {seeds.shape}; of bits there are at most 32")
+    site.expect(x.rank >= 1 and x.known_shape[0] >= 1, f"an input {x.shape} has no items")
+    site.expect(w is None or w.shape == x.known_shape[:1], "as many weights as items are expected")
     method = site.options.type
     site.expect(method in (DENSE, SPARSE), f"the type of projection is {method}")
     types = (seeds.type, "float32" if w is None else w.type, y.type)
     if types != ("float32", "float32", "int32"):
         site.unsupported(f"seeds, weights and output are {types}")
-    kernel, size = (project_dense, seeds.size) if method == DENSE else (project_sparse, seeds.shape[0])
+    kernel, size = (project_dense, seeds.size) if method == DENSE else (project_sparse, seeds.known_shape[0])
     y = y.reshaped(size)
-    nbytes = x.nbytes // x.shape[0]
+    nbytes = x.nbytes // x.known_shape[0]
     workspace = x.nbytes * 2 + seeds.size * (nbytes + 400)
     return Call(kernel, (seeds, x, x.type, w, y), (y,), workspace=workspace)

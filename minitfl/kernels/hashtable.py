@@ -12,8 +12,11 @@ A handle is a resource of shape (1,). keys, values and y have one shape.
     string   int64
 """
 
+from __future__ import annotations
+
 from minitfl.errors import ModelError
-from minitfl.op import STATE, Call, Kernel, op
+from minitfl.graph import Tensor
+from minitfl.op import STATE, Call, Kernel, Site, op
 
 PAIRS = (("int64", "string"), ("string", "int64"))
 
@@ -61,7 +64,7 @@ def _table(state, handle, types):
 
 
 @op("HASHTABLE", pure=False)
-def hashtable(site):
+def hashtable(site: Site) -> Call:
     site.arity(0, 1)
     key, value = (site.enum(name, "TensorType").lower() for name in ("key_dtype", "value_dtype"))
     _check_types(site, key, value)
@@ -71,7 +74,7 @@ def hashtable(site):
 
 
 @op("HASHTABLE_IMPORT", pure=False)
-def hashtable_import(site):
+def hashtable_import(site: Site) -> Call:
     site.arity(3, 0)
     handle, keys, values = _handle(site), site.input(1), site.input(2)
     _check_types(site, keys.type, values.type)
@@ -80,7 +83,7 @@ def hashtable_import(site):
 
 
 @op("HASHTABLE_FIND", pure=False)
-def hashtable_find(site):
+def hashtable_find(site: Site) -> Call:
     site.arity(3, 1)
     handle, keys, default = _handle(site), site.input(1), site.input(2)
     y = site.output(0).reshaped(keys.known_shape)
@@ -91,7 +94,7 @@ def hashtable_find(site):
 
 
 @op("HASHTABLE_SIZE", pure=False)
-def hashtable_size(site):
+def hashtable_size(site: Site) -> Call:
     site.arity(1, 1)
     handle = _handle(site)
     y = site.output(0).reshaped((1,))
@@ -99,12 +102,12 @@ def hashtable_size(site):
     return Call(count, (STATE, handle, y), (y,))
 
 
-def _handle(site):
+def _handle(site: Site) -> Tensor:
     handle = site.input(0)
     sound = handle.type == "resource" and handle.known_shape == (1,)
     site.expect(sound, f"the handle is {handle.type} {handle.shape}")
     return handle
 
 
-def _check_types(site, key, value):
+def _check_types(site: Site, key: str, value: str) -> None:
     site.expect((key, value) in PAIRS, f"a table of {key} to {value}")

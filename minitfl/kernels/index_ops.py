@@ -10,22 +10,25 @@
 Indices from data are checked before anything is read: negative ones and ones past the end are errors.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 
 import numpy as np
 
 from minitfl.errors import ModelError
+from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import broadcast_shape, refused
 from minitfl.kernels.layout import MOVED
-from minitfl.op import Call, Kernel, NotYet, op
+from minitfl.op import Call, Kernel, NotYet, Site, op
 
 GATHERED = frozenset("float32 float16 bfloat16 uint8 int4 int8 int16 int64 int32 bool string".split())
 SCATTERED = frozenset("float32 uint8 bool int8 int64 int32".split())
 CONDITIONS = frozenset("bool float32 int64 int32 int8 uint8 uint32".split())
 
 
-def check_indices(indices, limit, what):
+def check_indices(indices, limit: int, what: str) -> None:
     """Every index in [0, limit), or an error that names the first that is not."""
     bad = (indices < 0) | (indices >= limit)
     if bad.any():
@@ -99,7 +102,7 @@ def one_hot(indices, on, off, axis, y):
 
 
 @op("GATHER", max_version=8)
-def gather_(site):
+def gather_(site: Site) -> Call:
     site.arity(2, 1)
     x, indices = site.input(0), site.input(1)
     if indices.type not in ("int64", "int32", "int16"):
@@ -113,17 +116,17 @@ def gather_(site):
     batch_dims += indices.rank if batch_dims < 0 else 0
     fits = 0 <= batch_dims <= min(axis, indices.rank) and batch_dims < x.rank
     site.expect(fits, f"batch_dims {site.options.batch_dims} for axis {axis} and indices of rank {indices.rank}")
-    batch = x.shape[:batch_dims]
-    site.expect(batch == indices.shape[:batch_dims], f"batches of {x.shape} and {indices.shape} differ")
+    batch = x.known_shape[:batch_dims]
+    site.expect(batch == indices.known_shape[:batch_dims], f"batches of {x.shape} and {indices.shape} differ")
     y = replace(site.output(0), type=x.type)
-    y = y.reshaped(x.shape[:axis] + indices.shape[batch_dims:] + x.shape[axis + 1 :])
+    y = y.reshaped(x.known_shape[:axis] + indices.known_shape[batch_dims:] + x.known_shape[axis + 1 :])
     if _is_known(site, x) and _is_known(site, indices):
-        check_indices(site.value(indices), x.shape[axis], "gather")
+        check_indices(site.value(indices), x.known_shape[axis], "gather")
     copies = 2 * y.nbytes if batch_dims else 0
     return Call(gather, (x, indices, axis, batch_dims, y), (y,), workspace=copies + 3 * indices.size)
 
 
-def _is_known(site, tensor):
+def _is_known(site: Site, tensor: Tensor) -> bool:
     try:
         site.value(tensor)
     except NotYet:
@@ -132,7 +135,7 @@ def _is_known(site, tensor):
 
 
 @op("GATHER_ND", max_version=6)
-def gather_nd_(site):
+def gather_nd_(site: Site) -> Call:
     site.arity(2, 1)
     x, indices = site.input(0), site.input(1)
     if x.type not in GATHERED - {"int4"}:
@@ -141,14 +144,14 @@ def gather_nd_(site):
         site.unsupported(f"Indices of type '{indices.type}' are not supported by gather_nd.")
     site.expect(x.rank >= 1, "Params must be at least a vector.")
     site.expect(indices.rank >= 1, "Indices must be at least a vector.")
-    count = indices.shape[-1]
+    count = indices.known_shape[-1]
     site.expect(count <= x.rank, f"indices of {count} numbers into an input of rank {x.rank}")
-    y = replace(site.output(0), type=x.type).reshaped(indices.shape[:-1] + x.shape[count:])
+    y = replace(site.output(0), type=x.type).reshaped(indices.known_shape[:-1] + x.known_shape[count:])
     return Call(gather_nd, (x, indices, y), (y,), workspace=y.nbytes + 3 * indices.size)
 
 
 @op("SCATTER_ND", max_version=1)
-def scatter_nd_(site):
+def scatter_nd_(site: Site) -> Call:
     site.arity(3, 1)
     indices, updates, shape = (site.input(i) for i in range(3))
     if updates.type not in SCATTERED:
@@ -161,8 +164,8 @@ def scatter_nd_(site):
     site.expect(indices.rank >= 1 and updates.rank >= 1, f"indices {indices.shape} and updates {updates.shape}")
     site.expect(shape.rank == 1, f"the shape has {shape.rank} axes")
     site.expect(all(n >= 0 for n in sizes), f"the shape {sizes} is negative")
-    count = indices.shape[-1]
-    wanted = indices.shape[:-1] + sizes[count:]
+    count = indices.known_shape[-1]
+    wanted = indices.known_shape[:-1] + sizes[count:]
     fits = count <= len(sizes) and updates.shape == wanted
     site.expect(fits, f"updates {updates.shape} for indices {indices.shape} into {sizes}")
     y = replace(site.output(0), type=updates.type).reshaped(sizes)
@@ -170,7 +173,7 @@ def scatter_nd_(site):
 
 
 @op("WHERE", max_version=2)
-def where_(site):
+def where_(site: Site) -> Call:
     site.arity(1, 1)
     condition = site.input(0)
     if condition.type not in CONDITIONS:
@@ -185,20 +188,20 @@ def where_(site):
 
 
 @op("SELECT", max_version=4)
-def select_(site):
+def select_(site: Site) -> Call:
     condition, a, b, y = _selection(site)
     if all(t.size == 1 for t in (condition, a, b, y)):
         return _select(condition, a, b, y)
     site.expect(a.shape == b.shape, f"the choices are {a.shape} and {b.shape}")
     if condition.rank and condition.shape != a.shape:
-        rows = condition.rank == 1 and a.rank >= 1 and condition.size == a.shape[0]
+        rows = condition.rank == 1 and a.rank >= 1 and condition.size == a.known_shape[0]
         site.expect(rows, f"a condition {condition.shape} for choices {a.shape}")
         condition = condition.reshaped(condition.size, *([1] * (a.rank - 1)))  # each element decides over a row
-    return _select(condition, a, b, y.reshaped(a.shape))
+    return _select(condition, a, b, y.reshaped(a.known_shape))
 
 
 @op("SELECT_V2", max_version=2)
-def select_v2(site):
+def select_v2(site: Site) -> Call:
     condition, a, b, y = _selection(site)
     if all(t.size == 1 for t in (condition, a, b, y)):
         return _select(condition, a, b, y)
@@ -208,26 +211,26 @@ def select_v2(site):
     return _select(condition, a, b, y)
 
 
-def _selection(site):
+def _selection(site: Site) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The condition, the choices, the output; its shape stands where all have one element, else it is not yet right."""
     site.arity(3, 1)
     condition, a, b = (site.input(i) for i in range(3))
     site.expect(condition.type == "bool", f"the condition is {condition.type}")
     site.expect(a.type == b.type, f"the choices are {a.type} and {b.type}")
     y = replace(site.output(0), type=a.type)
-    return condition, a, b, y if y.shape is not None else y.reshaped(a.shape)
+    return condition, a, b, y if y.shape is not None else y.reshaped(a.known_shape)
 
 
-def _select(condition, a, b, y):
+def _select(condition: Tensor, a: Tensor, b: Tensor, y: Tensor) -> Call:
     if a.type not in MOVED:
         return refused(y, f"Does not support type other than bool|float|int, got {a.type}")
     if y.size == 1:
-        condition, a, b = (t.reshaped(y.shape) for t in (condition, a, b))
+        condition, a, b = (t.reshaped(y.known_shape) for t in (condition, a, b))
     return Call(select, (condition, a, b, y), (y,))
 
 
 @op("ONE_HOT", max_version=1)
-def one_hot_(site):
+def one_hot_(site: Site) -> Call:
     site.arity(4, 1)
     indices, depth, on, off = (site.input(i) for i in range(4))
     if on.type not in ("float32", "int16", "int32", "int64", "int8", "uint8", "bool"):
@@ -243,7 +246,7 @@ def one_hot_(site):
     length = int(site.value(depth).reshape(-1)[0])
     site.expect(length >= 0, f"the depth is {length}")
     y = replace(site.output(0), type=on.type)
-    y = y.reshaped(*indices.shape[:axis], length, *indices.shape[axis:])
+    y = y.reshaped(*indices.known_shape[:axis], length, *indices.known_shape[axis:])
     if on.type == "int16":
         return refused(y, "ONE_HOT of type int16")
     return Call(one_hot, (indices, on, off, axis, y), (y,), workspace=y.size)

@@ -10,15 +10,18 @@ All are generic in the stored type; values move unchanged. Only uint8 CONCATENAT
 scale, by a table of 256 entries for each input.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
 
 from minitfl.errors import ModelError
+from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused_early
 from minitfl.kernels.fixedpoint import round_away
 from minitfl.kernels.layout import MOVED
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 CONCATENATED = frozenset("float32 float16 bfloat16 uint8 int8 int16 int32 int64 bool uint32 int4".split())
 SPLIT = frozenset("float32 uint8 int8 int16 int32 int64".split())
@@ -77,7 +80,7 @@ def broadcast(x, y):
 
 
 @op("CONCATENATION", max_version=7)
-def concatenation(site):
+def concatenation(site: Site) -> Call:
     inputs = [site.input(i) for i in range(max(len(site.inputs), 1))]
     first = inputs[0]
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
@@ -94,7 +97,9 @@ def concatenation(site):
     site.expect(-first.rank <= axis < first.rank, f"axis {axis} for inputs of rank {first.rank}")
     axis += first.rank if axis < 0 else 0
     for t in inputs:
-        same = t.rank == first.rank and all(a == b for d, (a, b) in enumerate(zip(t.shape, first.shape)) if d != axis)
+        same = t.rank == first.rank and all(
+            a == b for d, (a, b) in enumerate(zip(t.known_shape, first.known_shape)) if d != axis
+        )
         site.expect(same, f"{t.shape} can't be joined to {first.shape} along axis {axis}")
         site.expect(t.type == first.type, f"an input is {t.type}, another {first.type}")
         if t.type == "int8":
@@ -103,8 +108,8 @@ def concatenation(site):
             _expect_no_zero_point(site, t)
     if y.type == "int16":
         _expect_no_zero_point(site, y)
-    shape = list(first.shape)
-    shape[axis] = sum(t.shape[axis] for t in inputs)
+    shape = list(first.known_shape)
+    shape[axis] = sum(t.known_shape[axis] for t in inputs)
     y = y.reshaped(tuple(shape))
     tables = [_rescaling_table(t, y) for t in inputs] if first.type == "uint8" else []
     if any(table is not None for table in tables):
@@ -112,7 +117,7 @@ def concatenation(site):
     return Call(concatenate, (axis, *inputs, y), (y,))
 
 
-def _rescaling_table(x, y):
+def _rescaling_table(x: Tensor, y: Tensor) -> np.ndarray | None:
     """What each of the 256 stored values of x is in y's scale, computed in float32; None if it is itself."""
     x_scale, x_zero = x.numbers
     y_scale, y_zero = y.numbers
@@ -125,16 +130,16 @@ def _rescaling_table(x, y):
     return np.clip(np.nan_to_num(reals).astype(np.int64) + y_zero, 0, 255).astype(np.uint8)
 
 
-def _expect_same_scale(site, x, y):
+def _expect_same_scale(site: Site, x: Tensor, y: Tensor) -> None:
     site.expect(x.numbers == y.numbers, f"'{x.name}' has (scale, zero) {x.numbers}, the output {y.numbers}")
 
 
-def _expect_no_zero_point(site, t):
+def _expect_no_zero_point(site: Site, t: Tensor) -> None:
     site.expect(t.numbers[1] == 0, f"'{t.name}' is int16 with zero point {t.numbers[1]}")
 
 
 @op("PACK", max_version=5)
-def pack_(site):
+def pack_(site: Site) -> Call:
     count, axis = site.options.values_count, site.options.axis
     site.arity(count, 1)
     inputs = [site.input(i) for i in range(count)]
@@ -149,12 +154,12 @@ def pack_(site):
         site.expect(t.shape == first.shape, f"inputs of shapes {first.shape} and {t.shape}")
         site.expect(t.type == first.type, f"inputs of types {first.type} and {t.type}")
         _expect_same_scale(site, t, y)
-    y = y.reshaped(*first.shape[:axis], count, *first.shape[axis:])
+    y = y.reshaped(*first.known_shape[:axis], count, *first.known_shape[axis:])
     return Call(pack, (axis, *inputs, y), (y,))
 
 
 @op("UNPACK", max_version=6)
-def unpack_(site):
+def unpack_(site: Site) -> Call:
     count, axis = site.options.num, site.options.axis
     site.arity(1, count)
     x = site.input(0)
@@ -163,8 +168,8 @@ def unpack_(site):
     site.expect(x.size > 0, f"the input {x.shape} is empty")
     site.expect(-x.rank <= axis < x.rank, f"axis {axis} for an input of rank {x.rank}")
     axis += x.rank if axis < 0 else 0
-    site.expect(x.shape[axis] == count, f"axis {axis} of {x.shape} is not {count} long")
-    outputs = tuple(site.output(i).reshaped(x.shape[:axis] + x.shape[axis + 1 :]) for i in range(count))
+    site.expect(x.known_shape[axis] == count, f"axis {axis} of {x.shape} is not {count} long")
+    outputs = tuple(site.output(i).reshaped(x.known_shape[:axis] + x.known_shape[axis + 1 :]) for i in range(count))
     for y in outputs:
         site.expect(y.type == x.type, f"the input is {x.type}, an output {y.type}")
         _expect_same_scale(site, x, y)
@@ -172,18 +177,20 @@ def unpack_(site):
 
 
 @op("SPLIT", max_version=5)
-def split_(site):
+def split_(site: Site) -> Call:
     count = site.options.num_splits
     site.arity(2, count)
     x = site.input(1)
     axis = _split_axis(site, site.input(0), x)
     site.expect(count > 0, f"num_splits is {count}")
-    site.expect(x.shape[axis] % count == 0, f"{count} splits do not divide the {x.shape[axis]} of axis {axis}")
-    return _split(site, x, axis, [x.shape[axis] // count] * count)
+    site.expect(
+        x.known_shape[axis] % count == 0, f"{count} splits do not divide the {x.known_shape[axis]} of axis {axis}"
+    )
+    return _split(site, x, axis, [x.known_shape[axis] // count] * count)
 
 
 @op("SPLIT_V", max_version=3)
-def split_v(site):
+def split_v(site: Site) -> Call:
     count = site.options.num_splits
     site.arity(3, count)
     x, sizes = site.input(0), site.input(1)
@@ -195,13 +202,13 @@ def split_v(site):
     free = [i for i, n in enumerate(lengths) if n == -1]
     site.expect(len(free) <= 1, f"The size_splits {lengths} contains more than one -1.")
     if free:
-        lengths[free[0]] = x.shape[axis] - (sum(lengths) + 1)
-    fits = sum(lengths) == x.shape[axis] and all(n >= 0 for n in lengths)
-    site.expect(fits, f"The size_splits {lengths} must sum to the {x.shape[axis]} of axis {axis}.")
+        lengths[free[0]] = x.known_shape[axis] - (sum(lengths) + 1)
+    fits = sum(lengths) == x.known_shape[axis] and all(n >= 0 for n in lengths)
+    site.expect(fits, f"The size_splits {lengths} must sum to the {x.known_shape[axis]} of axis {axis}.")
     return _split(site, x, axis, lengths)
 
 
-def _split_axis(site, axis, x):
+def _split_axis(site: Site, axis: Tensor, x: Tensor) -> int:
     if x.type not in SPLIT:
         site.unsupported(f"Type {x.type} currently not supported.")
     value = site.value(axis).reshape(-1)
@@ -211,17 +218,17 @@ def _split_axis(site, axis, x):
     return at + x.rank if at < 0 else at
 
 
-def _split(site, x, axis, lengths):
+def _split(site: Site, x: Tensor, axis: int, lengths: list[int]) -> Call:
     starts = [sum(lengths[:k]) for k in range(len(lengths))]
     outputs = []
     for i, n in enumerate(lengths):
         y = replace(site.output(i), type=x.type)
-        outputs.append(y.reshaped(*x.shape[:axis], n, *x.shape[axis + 1 :]))
+        outputs.append(y.reshaped(*x.known_shape[:axis], n, *x.known_shape[axis + 1 :]))
     return Call(split, (axis, starts, x, *outputs), tuple(outputs))
 
 
 @op("TILE", max_version=3)
-def tile_(site):
+def tile_(site: Site) -> Call:
     site.arity(2, 1)
     x, multiples, y = site.input(0), site.input(1), site.output(0)
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
@@ -230,14 +237,14 @@ def tile_(site):
     times = [int(n) for n in site.value(multiples).reshape(-1)]
     site.expect(len(times) == x.rank, f"{len(times)} multipliers for an input of rank {x.rank}")
     site.expect(all(n >= 0 for n in times), f"Multipliers must be non-negative, not {times}.")
-    y = y.reshaped(tuple(n * k for n, k in zip(x.shape, times, strict=True)))
+    y = y.reshaped(tuple(n * k for n, k in zip(x.known_shape, times, strict=True)))
     if x.type not in MOVED | {"string"} and y.size:
         return refused_early(site, y, f"Type '{x.type}' is not supported by tile.", x, multiples)
     return Call(tile, (x, tuple(times), y), (y,), workspace=2 * y.nbytes)
 
 
 @op("BROADCAST_TO", max_version=4, min_version=2)
-def broadcast_to(site):
+def broadcast_to(site: Site) -> Call:
     site.arity(2, 1)
     x, wanted, y = site.input(0), site.input(1), site.output(0)
     site.expect(wanted.type in ("int32", "int64"), f"the shape is {wanted.type}")
@@ -249,14 +256,14 @@ def broadcast_to(site):
     shape = tuple(int(n) for n in value)
     site.expect(x.rank <= len(shape) <= MOST_AXES, f"{x.shape} can't be broadcast to the {len(shape)} axes of {shape}")
     tail = shape[len(shape) - x.rank :]
-    fits = all(a in (1, b) for a, b in zip(x.shape, tail, strict=True)) and all(n >= 0 for n in shape)
+    fits = all(a in (1, b) for a, b in zip(x.known_shape, tail, strict=True)) and all(n >= 0 for n in shape)
     site.expect(fits, f"{x.shape} can't be broadcast to {shape}")
     y = y.reshaped(shape)
     return Call(broadcast, (x, y), (y,))
 
 
 @op("BROADCAST_ARGS", max_version=1)
-def broadcast_args(site):
+def broadcast_args(site: Site) -> Call:
     site.arity(2, 1)
     a, b, y = site.input(0), site.input(1), site.output(0)
     for t in (a, b):

@@ -9,14 +9,17 @@
 All are generic in the stored type. Each is a reshape, a transpose and a reshape, which `rearrange` does in one copy.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 
 import numpy as np
 
 from minitfl.errors import ModelError
+from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused, wrong
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 MOVED = frozenset(  # what the official kernels move by its size alone: 8 to 64 bits
     "float32 float16 bfloat16 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool complex64 float8_e4m3fn "
@@ -55,7 +58,7 @@ def rearrange_crop(x, split, perm, whole, crop, y):
 
 
 @op("RESHAPE", max_version=1)
-def reshape(site):
+def reshape(site: Site) -> Call:
     site.arity((1, 2), 1)
     x = site.input(0)
     wanted = site.optional(1)
@@ -69,10 +72,10 @@ def reshape(site):
     except ModelError as error:
         if x.type != "string":
             raise
-        return wrong(site.output(0).reshaped(x.shape), str(error))  # strings get their shape at their turn
+        return wrong(site.output(0).reshaped(x.known_shape), str(error))  # strings get their shape at their turn
 
 
-def resolve_shape(site, x, shape):
+def resolve_shape(site: Site, x: Tensor, shape: list[int]) -> tuple[int, ...]:
     """`shape` with its one -1 replaced by what makes the sizes equal."""
     free = [i for i, n in enumerate(shape) if n == -1]
     site.expect(len(free) <= 1, f"stretch_dim != -1: the shape {shape} has {len(free)} free dimensions")
@@ -82,7 +85,7 @@ def resolve_shape(site, x, shape):
         if not x.size and math.prod(given):
             shape[free[0]] = 0
         else:  # sizes of 0 on both sides are left out
-            shape[free[0]] = math.prod(n for n in x.shape if n) // math.prod(n for n in given if n)
+            shape[free[0]] = math.prod(n for n in x.known_shape if n) // math.prod(n for n in given if n)
     site.expect(
         math.prod(shape) == x.size,
         f"num_input_elements != num_output_elements: {x.shape} has {x.size} elements, the shape {tuple(shape)} "
@@ -91,14 +94,14 @@ def resolve_shape(site, x, shape):
     return tuple(shape)
 
 
-def _batch_hint(x, shape):
+def _batch_hint(x: Tensor, shape: list[int]) -> str:
     if x.shape and shape and math.prod(x.shape[1:]) == math.prod(shape[1:]):
         return "; the model was converted with its batch size frozen in this shape"
     return ""
 
 
 @op("SQUEEZE", max_version=2)
-def squeeze(site):
+def squeeze(site: Site) -> Call:
     site.arity(1, 1)
     x = site.input(0)
     site.expect(x.rank <= MOST_AXES, f"the input has {x.rank} axes, more than {MOST_AXES}")
@@ -106,14 +109,14 @@ def squeeze(site):
     chosen = {a + x.rank if a < 0 else a for a in axes}
     for a in chosen:
         site.expect(0 <= a < x.rank, f"squeeze_dims {axes} leave the {x.rank} axes of {x.shape}")
-        site.expect(x.shape[a] == 1, f"axis {a} of {x.shape} can't be squeezed: it is not 1")
+        site.expect(x.known_shape[a] == 1, f"axis {a} of {x.shape} can't be squeezed: it is not 1")
     if not axes:
-        chosen = {a for a, n in enumerate(x.shape) if n == 1}
-    return _reshaped(site, x, tuple(n for a, n in enumerate(x.shape) if a not in chosen))
+        chosen = {a for a, n in enumerate(x.known_shape) if n == 1}
+    return _reshaped(site, x, tuple(n for a, n in enumerate(x.known_shape) if a not in chosen))
 
 
 @op("EXPAND_DIMS", max_version=1)
-def expand_dims(site):
+def expand_dims(site: Site) -> Call:
     site.arity(2, 1)
     x, axis, y = site.input(0), site.input(1), site.output(0)
     site.expect(x.numbers == y.numbers, f"the input has (scale, zero) {x.numbers}, the output {y.numbers}")
@@ -124,11 +127,11 @@ def expand_dims(site):
     at = int(value.reshape(-1)[0])
     site.expect(-x.rank - 1 <= at <= x.rank, f"axis {at} for a tensor of rank {x.rank}")
     at += x.rank + 1 if at < 0 else 0
-    y = replace(y, type=x.type).reshaped(*x.shape[:at], 1, *x.shape[at:])
+    y = replace(y, type=x.type).reshaped(*x.known_shape[:at], 1, *x.known_shape[at:])
     return Call(copy, (x, y), (y,), shares=((y, x),))
 
 
-def _reshaped(site, x, shape):
+def _reshaped(site: Site, x: Tensor, shape: tuple[int, ...]) -> Call:
     y = site.output(0).reshaped(shape)
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
     return Call(copy, (x, y), (y,), shares=((y, x),))
@@ -138,7 +141,7 @@ def _reshaped(site, x, shape):
 
 
 @op("TRANSPOSE", max_version=9)
-def transpose(site):
+def transpose(site: Site) -> Call:
     site.arity(2, 1)
     x, perm = site.input(0), site.input(1)
     y = site.output(0)
@@ -152,16 +155,16 @@ def transpose(site):
     for p in axes:
         site.expect(0 <= p < x.rank, f"Transpose op permutations array is out of bounds: {given} for rank {x.rank}")
     site.expect(sorted(axes) == list(range(x.rank)), f"the permutation {given} names an axis twice")
-    y = y.reshaped(tuple(x.shape[p] for p in axes))
+    y = y.reshaped(tuple(x.known_shape[p] for p in axes))
     if x.type not in MOVED | {"int4", "uint4"}:
         return refused(y, f"Type {x.type} is currently not supported by Transpose.")
     return Call(rearrange, (x, x.shape, tuple(axes), y), (y,))
 
 
 @op("SPACE_TO_DEPTH", max_version=2)
-def space_to_depth(site):
+def space_to_depth(site: Site) -> Call:
     x, y, block = _block(site)
-    batch, height, width, channels = x.shape
+    batch, height, width, channels = x.known_shape
     site.expect(height % block == 0 and width % block == 0, f"blocks of {block} do not divide {height} x {width}")
     y = y.reshaped(batch, height // block, width // block, channels * block * block)
     split = (batch, height // block, block, width // block, block, channels)
@@ -169,16 +172,16 @@ def space_to_depth(site):
 
 
 @op("DEPTH_TO_SPACE", max_version=2)
-def depth_to_space(site):
+def depth_to_space(site: Site) -> Call:
     x, y, block = _block(site)
-    batch, height, width, channels = x.shape
+    batch, height, width, channels = x.known_shape
     site.expect(channels % (block * block) == 0, f"blocks of {block} x {block} do not divide {channels} channels")
     y = y.reshaped(batch, height * block, width * block, channels // (block * block))
     split = (batch, height, width, block, block, channels // (block * block))
     return Call(rearrange, (x, split, (0, 1, 3, 2, 4, 5), y), (y,))
 
 
-def _block(site):
+def _block(site: Site) -> tuple[Tensor, Tensor, int]:
     site.arity(1, 1)
     x, y = site.input(0), site.output(0)
     site.expect(x.rank == 4, f"the input has {x.rank} axes, not 4")
@@ -191,12 +194,12 @@ def _block(site):
 
 
 @op("SPACE_TO_BATCH_ND", max_version=4)
-def space_to_batch_nd(site):
+def space_to_batch_nd(site: Site) -> Call:
     x, y, blocks, pads = _blocks(site)
-    padded = [n + before + after for n, (before, after) in zip(x.shape[1:], pads, strict=False)]
+    padded = [n + before + after for n, (before, after) in zip(x.known_shape[1:], pads, strict=False)]
     for n, block in zip(padded, blocks, strict=True):
         site.expect(n >= 0 and n % block == 0, f"a block of {block} does not divide the padded size {n}")
-    batch, rest = x.shape[0], x.shape[1 + len(blocks) :]
+    batch, rest = x.known_shape[0], x.known_shape[1 + len(blocks) :]
     y = y.reshaped(batch * math.prod(blocks), *(n // b for n, b in zip(padded, blocks, strict=True)), *rest)
     if x.type not in MOVED:
         return refused(y, f"Type {x.type} is currently not supported by SpaceToBatch.")
@@ -206,7 +209,7 @@ def space_to_batch_nd(site):
     outside = tuple(1 + 2 * k for k in range(count))
     perm = (*inside, 0, *outside, *range(1 + 2 * count, len(split)))
     # what is padded by a negative number is cut off
-    part = [slice(max(-before, 0), max(n + min(after, 0), 0)) for n, (before, after) in zip(x.shape[1:], pads)]
+    part = [slice(max(-before, 0), max(n + min(after, 0), 0)) for n, (before, after) in zip(x.known_shape[1:], pads)]
     pad = [(max(before, 0), max(after, 0)) for before, after in pads]
     pad = ((0, 0), *pad, *((0, 0) for _ in rest))
     zero = np.array(y.numbers[1] if x.dtype.itemsize < 4 else 0).astype(x.dtype)
@@ -214,14 +217,14 @@ def space_to_batch_nd(site):
 
 
 @op("BATCH_TO_SPACE_ND", max_version=4)
-def batch_to_space_nd(site):
+def batch_to_space_nd(site: Site) -> Call:
     x, y, blocks, crops = _blocks(site)
     site.expect(all(n >= 0 for pair in crops for n in pair), f"negative crops {crops}")
     count = len(blocks)
-    batch, rest = x.shape[0], x.shape[1 + count :]
+    batch, rest = x.known_shape[0], x.known_shape[1 + count :]
     site.expect(batch % math.prod(blocks) == 0, f"blocks {blocks} do not divide the batch of {batch}")
     batch //= math.prod(blocks)
-    spatial = x.shape[1 : 1 + count]
+    spatial = x.known_shape[1 : 1 + count]
     whole = [n * b for n, b in zip(spatial, blocks, strict=True)]
     kept = [n - before - after for n, (before, after) in zip(whole, crops, strict=True)]
     site.expect(all(n >= 0 for n in kept), f"crops {crops} leave nothing of {whole}")
@@ -234,7 +237,7 @@ def batch_to_space_nd(site):
     return Call(rearrange_crop, (x, split, perm, (batch, *whole, *rest), crop, y), (y,), workspace=x.nbytes)
 
 
-def _blocks(site):
+def _blocks(site: Site) -> tuple[Tensor, Tensor, list[int], list[tuple[int, int]]]:
     """Input, output, block sizes and pairs of SPACE_TO_BATCH_ND and its inverse."""
     site.arity(3, 1)
     x, y = site.input(0), site.output(0)

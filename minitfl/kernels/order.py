@@ -8,12 +8,15 @@
 Quantized values are compared as stored: the scale is positive.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
 
+from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 from minitfl.schema.enums import TensorType
 
 SORTED_WHOLE = 4096  # a shorter row is sorted whole
@@ -88,16 +91,16 @@ def bucketize(x, boundaries, real, y):
 
 
 @op("ARG_MAX", max_version=3)
-def arg_max_(site):
+def arg_max_(site: Site) -> Call:
     return _arg(site, arg_max)
 
 
 @op("ARG_MIN", max_version=3)
-def arg_min_(site):
+def arg_min_(site: Site) -> Call:
     return _arg(site, arg_min)
 
 
-def _arg(site, kernel):
+def _arg(site: Site, kernel: Kernel) -> Call:
     site.arity(2, 1)
     x, axis = site.input(0), site.input(1)
     site.expect(axis.size == 1, f"the axis has {axis.size} elements")
@@ -111,14 +114,14 @@ def _arg(site, kernel):
     at = int(site.value(axis).reshape(-1)[0])
     site.expect(-x.rank <= at < x.rank, f"axis {at} for an input of rank {x.rank}")
     at += x.rank if at < 0 else 0
-    site.expect(x.shape[at] > 0, f"axis {at} of {x.shape} is empty")
-    y = replace(site.output(0), type=kind).reshaped(x.shape[:at] + x.shape[at + 1 :])
+    site.expect(x.known_shape[at] > 0, f"axis {at} of {x.shape} is empty")
+    y = replace(site.output(0), type=kind).reshaped(x.known_shape[:at] + x.known_shape[at + 1 :])
     # a copy without NaN, one with the axis at the end, two masks of x, and positions as NumPy counts them
     return Call(kernel, (x, at, y), (y,), workspace=2 * (x.nbytes + x.size) + 32 * y.size)
 
 
 @op("TOPK_V2", max_version=3)
-def top_k_(site):
+def top_k_(site: Site) -> Call:
     site.arity(2, 2)
     x, count = site.input(0), site.input(1)
     values, indices = site.output(0), site.output(1)
@@ -127,9 +130,9 @@ def top_k_(site):
     k = site.value(count).reshape(-1)
     site.expect(count.size == 1, f"k has {count.size} elements")
     site.expect(x.rank >= 1, "TopK k input must have 1 or more dimensions.")
-    k, n = max(int(k[0]), 0), x.shape[-1]
+    k, n = max(int(k[0]), 0), x.known_shape[-1]
     site.expect(k <= n, f"TopK k {k} is higher than the internal dimension {n}.")
-    values, indices = (t.reshaped(*x.shape[:-1], k) for t in (values, indices))
+    values, indices = (t.reshaped(*x.known_shape[:-1], k) for t in (values, indices))
     if x.type not in ("float32", "uint8", "int8", "int16", "int32", "int64"):
         return _both_refused(values, indices, f"Type {x.type} is currently not supported by TopK.")
     if indices.type not in ("int32", "int16"):
@@ -140,12 +143,12 @@ def top_k_(site):
     return Call(top_k, (x, values, indices), (values, indices), workspace=24 * x.size)
 
 
-def _both_refused(values, indices, message):
+def _both_refused(values: Tensor, indices: Tensor, message: str) -> Call:
     return replace(refused(values, message), outputs=(values, indices))
 
 
 @op("UNIQUE")
-def unique(site):
+def unique(site: Site) -> Call:
     site.arity(1, 2)
     x, values, indices = site.input(0), site.output(0), site.output(1)
     site.expect(site.options.idx_out_type is not None, "no type of the indices is given")
@@ -153,7 +156,7 @@ def unique(site):
     site.expect(values.type == x.type, f"the input is {x.type}, the values {values.type}")
     site.expect(indices.type == kind, f"the indices are {indices.type}, not {kind}")
     site.expect(x.rank == 1, f"an input of rank {x.rank}")
-    indices = indices.reshaped(x.shape)
+    indices = indices.reshaped(x.known_shape)
     if x.type not in ("int8", "int16", "int32", "int64", "float32", "uint8"):
         return _both_refused(values.reshaped(0), indices, f"Currently Unique doesn't support type: {x.type}")
     first, which = _first_places(site.value(x))
@@ -176,13 +179,13 @@ def _first_places(x):
 
 
 @op("BUCKETIZE")
-def bucketize_(site):
+def bucketize_(site: Site) -> Call:
     site.arity(1, 1)
     x = site.input(0)
     boundaries = np.array(site.options.boundaries, np.float32)
     site.expect((boundaries[1:] >= boundaries[:-1]).all(), "Expected sorted boundaries")
     if x.type not in ("int32", "float32", "int64", "float64"):
         site.unsupported(f"Type '{x.type}' is not supported by bucketize.")
-    y = replace(site.output(0), type="int32").reshaped(x.shape)
+    y = replace(site.output(0), type="int32").reshaped(x.known_shape)
     real = np.float64 if x.type == "float64" else np.float32  # whole numbers are rounded to float32
     return Call(bucketize, (x, boundaries, real, y), (y,), workspace=16 * x.size)

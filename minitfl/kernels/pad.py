@@ -7,11 +7,16 @@
 paddings (rank, 2): how many values before and after along each axis. All are generic in the stored type.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection
+
 import numpy as np
 
+from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused, wrong
 from minitfl.kernels.layout import MOVED
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 PADDED = frozenset("float32 float16 bfloat16 uint8 int8 int16 int32 int64 bool".split())
 PADDINGS = frozenset("int64 int32 int8 int16 bool".split())
@@ -32,16 +37,16 @@ def mirror_pad(x, paddings, mode, y):
 
 
 @op("PAD", max_version=6)
-def pad_(site):
+def pad_(site: Site) -> Call:
     return _pad(site)
 
 
 @op("PADV2", max_version=6)
-def padv2(site):
+def padv2(site: Site) -> Call:
     return _pad(site)
 
 
-def _pad(site):
+def _pad(site: Site) -> Call:
     site.arity((2, 3), 1)
     x, y, value = site.input(0), site.output(0), site.optional(2)
     _check_paddings(site, x, PADDINGS)
@@ -63,12 +68,12 @@ def _pad(site):
     elif quantized and value.numbers != y.numbers:
         message = f"the value has (scale, zero) {value.numbers}, the output {y.numbers}"
         return wrong(y, message)
-    inside = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, paddings, strict=True))
+    inside = tuple(slice(before, before + n) for n, (before, _) in zip(x.known_shape, paddings, strict=True))
     return Call(pad, (x, inside, value, y), (y,))
 
 
 @op("MIRROR_PAD", max_version=3)
-def mirror_pad_(site):
+def mirror_pad_(site: Site) -> Call:
     site.arity(2, 1)
     x, y = site.input(0), site.output(0)
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
@@ -79,7 +84,7 @@ def mirror_pad_(site):
         site.expect(pair[0] == pair[1], f"the input has (scale, zero) {pair[0]}, the output {pair[1]}")
         site.expect(x.type != "int16" or pair[0][1] == 0, f"int16 with zero point {pair[0][1]}")
     paddings = _paddings(site)
-    for n, pair in zip(x.shape, paddings, strict=True):
+    for n, pair in zip(x.known_shape, paddings, strict=True):
         most = n - 1 if mode == "reflect" else n
         site.expect(
             max(pair) <= most, f"paddings {pair} of an axis of {n} mirror more than the {most} values there are"
@@ -90,17 +95,17 @@ def mirror_pad_(site):
     return Call(mirror_pad, (x, tuple(paddings), mode, y), (y,), workspace=y.nbytes)
 
 
-def _check_paddings(site, x, types):
+def _check_paddings(site: Site, x: Tensor, types: Collection[str]) -> None:
     paddings = site.input(1)
     site.expect(paddings.type in types, f"Padding type {paddings.type} is not supported")
     site.expect(paddings.shape == (x.rank, 2), f"paddings of shape {paddings.shape} for an input of rank {x.rank}")
 
 
-def _paddings(site):
+def _paddings(site: Site) -> list[tuple[int, int]]:
     pairs = [(int(before), int(after)) for before, after in site.value(site.input(1))]
     site.expect(all(n >= 0 for pair in pairs for n in pair), f"Pad value has to be greater than equal to 0: {pairs}")
     return pairs
 
 
-def _padded(x, paddings):
-    return tuple(before + n + after for n, (before, after) in zip(x.shape, paddings, strict=True))
+def _padded(x: Tensor, paddings: list[tuple[int, int]]) -> tuple[int, ...]:
+    return tuple(before + n + after for n, (before, after) in zip(x.known_shape, paddings, strict=True))

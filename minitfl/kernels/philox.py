@@ -4,6 +4,8 @@ Each turns a counter into as many bits, under a key; equal counters give equal b
 computed alone. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)

@@ -10,11 +10,17 @@ one node of a subgraph does: add, multiply, maximum, minimum; without a node f(a
 specification, "gather" and "scatter".
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
+from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
 from minitfl.kernels.layout import MOVED
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 SCATTERED = frozenset("float32 float16 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool".split())
 COMPUTATIONS = {
@@ -80,7 +86,7 @@ def _offset(axis, shape):
 
 
 @op("STABLEHLO_GATHER", max_version=1)
-def stablehlo_gather(site):
+def stablehlo_gather(site: Site) -> Call:
     site.arity(2, 1)
     x, indices, y = site.input(0), site.input(1), site.output(0)
     _check_indices(site, indices)
@@ -92,7 +98,7 @@ def stablehlo_gather(site):
     rank = len(batch) + len(offset_dims)
     site.expect(y.rank == rank, f"the output has {y.rank} axes, not {rank}")
     offsets = _offset_axes(site, x.rank, rank, offset_dims, collapsed)
-    fits = all(0 <= size <= n for size, n in zip(sizes, x.shape, strict=True))
+    fits = all(0 <= size <= n for size, n in zip(sizes, x.known_shape, strict=True))
     fits = fits and all(sizes[axis] for axis in collapsed)
     site.expect(fits, f"slices of {sizes} of an input {x.shape}")
     shape, rest = [0] * rank, iter(batch)
@@ -107,7 +113,7 @@ def stablehlo_gather(site):
 
 
 @op("STABLEHLO_SCATTER", max_version=1)
-def stablehlo_scatter(site):
+def stablehlo_scatter(site: Site) -> Call:
     site.arity(3, 1)
     x, indices, updates, y = site.input(0), site.input(1), site.input(2), site.output(0)
     _check_indices(site, indices)
@@ -117,20 +123,20 @@ def stablehlo_scatter(site):
     batch = _batch(site, indices, axes, x.rank)
     site.expect(updates.rank == len(batch) + len(windows), f"updates {updates.shape} for indices {indices.shape}")
     offsets = _offset_axes(site, x.rank, updates.rank, windows, inserted)
-    found = tuple(n for axis, n in enumerate(updates.shape) if axis not in windows)
+    found = tuple(n for axis, n in enumerate(updates.known_shape) if axis not in windows)
     site.expect(found == batch, f"updates {updates.shape} for indices {indices.shape}")
     site.expect(
         x.type == updates.type == y.type, f"the input is {x.type}, the updates {updates.type}, {y.type} comes out"
     )
     update = _computation(site)
-    y = y.reshaped(x.shape)
+    y = y.reshaped(x.known_shape)
     if x.type not in SCATTERED:
         return refused(y, f"(Data Type: {x.type}) currently not supported.")
     args = (x, indices, updates, options.index_vector_dim, axes, offsets, update, y)
     return Call(scatter_windows, args, (y,), workspace=(40 + x.dtype.itemsize) * updates.size + 16 * indices.size)
 
 
-def _computation(site):
+def _computation(site: Site) -> np.ufunc | None:
     """The ufunc of the one node that the subgraph has, or None for an empty one."""
     i = site.options.update_computation_subgraph_index
     site.expect(0 <= i < site.subgraph_count, "Computation subgraph not found for stablehlo.scatter.")
@@ -143,26 +149,28 @@ def _computation(site):
     return COMPUTATIONS[nodes[0].op]
 
 
-def _numbers(values):
+def _numbers(values: Iterable[Any]) -> tuple[int, ...]:
     return tuple(int(n) for n in values)
 
 
-def _check_indices(site, indices):
+def _check_indices(site: Site, indices: Tensor) -> None:
     if indices.type not in ("int32", "int64"):
         site.unsupported(f"(Index Type: {indices.type}) currently not supported.")
 
 
-def _batch(site, indices, axes, rank):
+def _batch(site: Site, indices: Tensor, axes: tuple[int, ...], rank: int) -> tuple[int, ...]:
     """The shape of the indices without the axis along which one index lies. axes: of a tensor of rank `rank`."""
     at = site.options.index_vector_dim
     site.expect(0 <= at <= indices.rank, f"index_vector_dim {at} for indices of rank {indices.rank}")
-    length = (*indices.shape, 1)[at]
+    length = (*indices.known_shape, 1)[at]
     distinct = len(set(axes)) == len(axes) and all(0 <= axis < rank for axis in axes)
     site.expect(distinct and len(axes) <= length, f"indices of {length} numbers about axes {axes} of {rank}")
-    return (*indices.shape[:at], *indices.shape[at + 1 :])
+    return (*indices.known_shape[:at], *indices.known_shape[at + 1 :])
 
 
-def _offset_axes(site, rank, result_rank, offset_dims, without):
+def _offset_axes(
+    site: Site, rank: int, result_rank: int, offset_dims: tuple[int, ...], without: tuple[int, ...]
+) -> tuple[int | None, ...]:
     """For each of the `rank` axes of x the axis of the result along which its offset counts, or None."""
     kept = [axis for axis in range(rank) if axis not in without]
     fits = len(kept) == len(offset_dims) and list(offset_dims) == sorted(set(offset_dims))

@@ -9,6 +9,8 @@ The first three keep their place in a stream of Philox numbers from run to run: 
 its counter. They start it anew where the official runtime prepares them anew (see op.Memory).
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from minitfl.kernels.broadcast import BLOCK, fail, refused, wrong
 from minitfl.kernels.fixedpoint import wrap_int32
 from minitfl.kernels.philox import counters, philox, threefry, words
-from minitfl.op import MEMORY, Call, Kernel, op
+from minitfl.op import MEMORY, Call, Kernel, Site, op
 
 LEAST = np.float32(1e-7)  # what stands for a uniform number near 0, which has no logarithm
 METHODS = {0: ("philox", (2, 3)), 1: ("philox", (2, 3)), 2: ("threefry", (2,))}  # by RngAlgorithm; sizes of the state
@@ -108,16 +110,16 @@ def _unit_float64(bits):
 
 
 @op("RANDOM_UNIFORM", pure=False)
-def random_uniform_(site):
+def random_uniform_(site: Site) -> Call:
     return _random(site, random_uniform)
 
 
 @op("RANDOM_STANDARD_NORMAL", pure=False)
-def random_standard_normal(site):
+def random_standard_normal(site: Site) -> Call:
     return _random(site, random_normal)
 
 
-def _random(site, kernel):
+def _random(site: Site, kernel: Kernel) -> Call:
     site.arity(1, 1)
     shape = site.input(0)
     site.expect(shape.type == "int32" and shape.rank == 1, f"the shape is {shape.type} {shape.shape}")
@@ -129,13 +131,13 @@ def _random(site, kernel):
     return Call(kernel, (MEMORY, _seeds(site), y), (y,), workspace=min(y.size + 4, BLOCK) * 64)
 
 
-def _seeds(site):
+def _seeds(site: Site) -> tuple[int, ...]:
     """The official runtime keeps the lower 32 bits of a seed, as a signed number."""
     return tuple(int(wrap_int32(n)) % 2**64 for n in (site.options.seed, site.options.seed2))
 
 
 @op("MULTINOMIAL", pure=False)
-def multinomial_(site):
+def multinomial_(site: Site) -> Call:
     site.arity(2, 1)
     logits, samples = site.input(0), site.input(1)
     site.expect(logits.type == "float32", f"the logits are {logits.type}")
@@ -144,13 +146,13 @@ def multinomial_(site):
     y = site.output(0).reshaped(0, 0)
     if logits.rank != 2:
         return wrong(y, f"the logits have {logits.rank} axes, not 2")
-    if not logits.shape[1]:
+    if not logits.known_shape[1]:
         return wrong(y, "there are no classes")
     if samples.rank:
         return wrong(y, f"the number of samples has {samples.rank} axes")
     if count < 0 and logits.data is None:
         return wrong(y, f"{count} samples")
-    y = y.reshaped(logits.shape[0], count)
+    y = y.reshaped(logits.known_shape[0], count)
     if y.type not in ("int32", "int64"):
         return refused(y, f"Unsupported output datatype for Multinomial op: {y.type}")
     workspace = logits.size * 24 + min(y.size + 4, BLOCK) * 64
@@ -158,7 +160,7 @@ def multinomial_(site):
 
 
 @op("STABLEHLO_RNG_BIT_GENERATOR")
-def rng_bit_generator(site):
+def rng_bit_generator(site: Site) -> Call:
     site.arity(1, 2)
     state, next_state, y = site.input(0), site.output(0), site.output(1)
     site.expect(state.type == "uint64" and state.rank == 1, f"the state is {state.type} {state.shape}")

@@ -5,7 +5,10 @@ What a variable holds, and so its shape, is known only while running: READ_VARIA
 gives the output a shape for as many values, the values take that shape.
 """
 
-from minitfl.op import STATE, Call, Kernel, op
+from __future__ import annotations
+
+from minitfl.graph import Tensor
+from minitfl.op import STATE, Call, Kernel, Site, op
 
 
 @Kernel
@@ -27,7 +30,7 @@ def read(value, y):
 
 
 @op("VAR_HANDLE")
-def var_handle(site):
+def var_handle(site: Site) -> Call:
     site.arity(0, 1)
     y = site.output(0)
     site.expect(y.type == "resource", f"output 0 is {y.type}, not a resource")
@@ -36,7 +39,7 @@ def var_handle(site):
 
 
 @op("ASSIGN_VARIABLE", pure=False)
-def assign_variable(site):
+def assign_variable(site: Site) -> Call:
     site.arity(2, 0)
     handle, x = site.input(0), site.input(1)
     _check_handle(site, handle)
@@ -44,7 +47,7 @@ def assign_variable(site):
 
 
 @op("READ_VARIABLE", pure=False)
-def read_variable(site):
+def read_variable(site: Site) -> Call:
     site.arity(1, 1)
     handle = site.input(0)
     _check_handle(site, handle)
@@ -56,6 +59,6 @@ def read_variable(site):
     return Call(read, (value.reshape(y.known_shape), y), (y,))
 
 
-def _check_handle(site, handle):
+def _check_handle(site: Site, handle: Tensor) -> None:
     sound = handle.type in ("resource", "int32") and handle.size == 1
     site.expect(sound, f"the handle is {handle.type} {handle.shape}")

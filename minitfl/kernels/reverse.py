@@ -6,13 +6,15 @@
 Both are generic in the stored type.
 """
 
+from __future__ import annotations
+
 from itertools import pairwise
 
 import numpy as np
 
 from minitfl.errors import ModelError
 from minitfl.kernels.broadcast import wrong
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 REVERSED = frozenset("int32 float32 uint8 int8 int16 int64 bool float16 bfloat16".split())
 SEQUENCES = frozenset("int32 float32 uint8 int16 int64".split())
@@ -42,7 +44,7 @@ def reverse_sequence(x, lengths, sequence, batch, y):
 
 
 @op("REVERSE_V2", max_version=4)
-def reverse_v2(site):
+def reverse_v2(site: Site) -> Call:
     site.arity(2, 1)
     x, axes, y = site.input(0), site.input(1), site.output(0)
     site.expect(axes.rank == 1, f"the axes have the shape {axes.shape}")
@@ -53,7 +55,7 @@ def reverse_v2(site):
     if axes.type != "int32":
         site.unsupported(f"Axis Type '{axes.type}' is not supported by reverse.")
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
-    y = y.reshaped(x.shape)
+    y = y.reshaped(x.known_shape)
     given = [int(a) for a in site.value(axes)]
     if not all(-x.rank <= a < x.rank for a in given):
         return wrong(y, f"axes {given} of an input of rank {x.rank}")
@@ -64,7 +66,7 @@ def reverse_v2(site):
 
 
 @op("REVERSE_SEQUENCE", max_version=1)
-def reverse_sequence_(site):
+def reverse_sequence_(site: Site) -> Call:
     site.arity(2, 1)
     x, lengths, y = site.input(0), site.input(1), site.output(0)
     site.expect(lengths.rank == 1, f"the lengths have the shape {lengths.shape}")
@@ -73,11 +75,11 @@ def reverse_sequence_(site):
     if lengths.type not in ("int32", "int64"):
         site.unsupported(f"Seq_lengths type '{lengths.type}' is not supported by reverse_sequence.")
     site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
-    y = y.reshaped(x.shape)
+    y = y.reshaped(x.known_shape)
     sequence, batch = site.options.seq_dim, site.options.batch_dim
     if not (0 <= sequence < x.rank and 0 <= batch < x.rank and sequence != batch):
         return wrong(y, f"seq_dim {sequence} and batch_dim {batch} of an input of rank {x.rank}")
-    if lengths.size != x.shape[batch]:
-        return wrong(y, f"{lengths.size} lengths for a batch of {x.shape[batch]}")
-    nbytes = 8 * lengths.size * x.shape[sequence]
+    if lengths.size != x.known_shape[batch]:
+        return wrong(y, f"{lengths.size} lengths for a batch of {x.known_shape[batch]}")
+    nbytes = 8 * lengths.size * x.known_shape[sequence]
     return Call(reverse_sequence, (x, lengths, sequence, batch, y), (y,), workspace=4 * nbytes + y.nbytes)

@@ -8,6 +8,8 @@
 What follows from shapes alone is known before anything runs, so nodes that compute shapes from it are folded away.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 
@@ -15,7 +17,7 @@ import numpy as np
 
 from minitfl.kernels.broadcast import refused
 from minitfl.kernels.layout import MOVED
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 
 @Kernel
@@ -34,7 +36,7 @@ def count_up(start, delta, y):
 
 
 @op("SHAPE", max_version=1)
-def shape(site):
+def shape(site: Site) -> Call:
     site.arity(1, 1)
     x, y = site.input(0), site.output(0)
     kind = site.enum("out_type", "TensorType").lower()
@@ -45,14 +47,14 @@ def shape(site):
 
 
 @op("RANK", max_version=1)
-def rank(site):
+def rank(site: Site) -> Call:
     site.arity(1, 1)
     y = replace(site.output(0), type="int32").reshaped(())
     return Call(fill, (site.input(0).rank, y), (y,))
 
 
 @op("RANGE", max_version=2)
-def range_(site):
+def range_(site: Site) -> Call:
     site.arity(3, 1)
     start, limit, delta = (site.input(i) for i in range(3))
     if start.type not in ("float32", "int32", "int64"):
@@ -75,7 +77,7 @@ def range_(site):
 
 
 @op("FILL", max_version=5)
-def fill_(site):
+def fill_(site: Site) -> Call:
     site.arity(2, 1)
     dims, value = site.input(0), site.input(1)
     site.expect(dims.rank == 1, f"the shape has {dims.rank} axes")
@@ -93,10 +95,10 @@ def fill_(site):
 
 
 @op("ZEROS_LIKE", max_version=1)
-def zeros_like(site):
+def zeros_like(site: Site) -> Call:
     site.arity(1, 1)
     x = site.input(0)
-    y = replace(site.output(0), type=x.type).reshaped(x.shape)
+    y = replace(site.output(0), type=x.type).reshaped(x.known_shape)
     if x.type not in ("int64", "int32", "float32"):
         return refused(y, f"ZerosLike only currently supports int64, int32, and float32, got {x.type}")
     return Call(fill, (0, y), (y,))

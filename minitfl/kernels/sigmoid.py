@@ -142,7 +142,7 @@ def logistic_table() -> np.ndarray:
 
 
 @op("GELU", max_version=3)
-def gelu_op(site: Site) -> Call:
+def gelu_(site: Site) -> Call:
     x, y = one_operand(site)
     approximate = site.options.approximate
     if x.type in ("float32", "float16"):
@@ -153,7 +153,7 @@ def gelu_op(site: Site) -> Call:
 
 
 @op("TANH", max_version=3)
-def tanh_op(site: Site) -> Call:
+def tanh_(site: Site) -> Call:
     x, y = one_operand(site)
     if x.type in ("float32", "float16"):
         return Call(tanh, (x, y), (y,))
@@ -169,7 +169,7 @@ def tanh_op(site: Site) -> Call:
 
 
 @op("LOGISTIC", max_version=3)
-def logistic_op(site: Site) -> Call:
+def logistic_(site: Site) -> Call:
     x, y = one_operand(site)
     if x.type == "float32":
         return Call(logistic, (x, y), (y,))

@@ -5,9 +5,11 @@ begin_mask and end_mask leave the bound out; ellipsis_mask makes it an Ellipsis;
 shrink_axis_mask a single index, whose axis goes. With `offset` an end counts from its begin.
 """
 
+from __future__ import annotations
+
 from minitfl.kernels.broadcast import refused, refused_early
 from minitfl.kernels.layout import MOVED
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 SLICED = MOVED | {"string"}
 MOST_AXES = 32  # that NumPy 1 can have
@@ -20,7 +22,7 @@ def take_slices(x, split, slices, y):
 
 
 @op("SLICE", max_version=8)
-def slice_(site):
+def slice_(site: Site) -> Call:
     site.arity(3, 1)
     x, begin, size = (site.input(i) for i in range(3))
     y = site.output(0)
@@ -32,7 +34,7 @@ def slice_(site):
     starts = [int(n) for n in site.value(begin)]
     sizes = [int(n) for n in site.value(size)]
     site.expect(begin.size == x.rank, f"{begin.size} begins for an input of rank {x.rank}")
-    for axis, (n, start, length) in enumerate(zip(x.shape, starts, sizes, strict=True)):
+    for axis, (n, start, length) in enumerate(zip(x.known_shape, starts, sizes, strict=True)):
         site.expect(length >= -1, f"Invalid size {length} along axis {axis}.")
         sizes[axis] = length = n - start if length == -1 else length
         site.expect(
@@ -46,7 +48,7 @@ def slice_(site):
 
 
 @op("STRIDED_SLICE", max_version=8)
-def strided_slice(site):
+def strided_slice(site: Site) -> Call:
     site.arity(4, 1)
     x, begin, end, strides = (site.input(i) for i in range(4))
     y = site.output(0)
@@ -56,15 +58,19 @@ def strided_slice(site):
         site.expect(t.rank == 1 and t.size == begin.size, f"'{t.name}' has the shape {t.shape}")
     site.expect(begin.size <= 31, "StridedSlice op only supports up to 31 indices.")
     arguments = [[int(n) for n in site.value(t)] for t in (begin, end, strides)]
-    split, slices, shape = _read_arguments(site, x.shape, *arguments)
+    split, slices, shape = _read_arguments(site, x.known_shape, *arguments)
     site.expect(len(split) <= MOST_AXES, f"{len(split)} axes with the new ones are too many")
     y = y.reshaped(tuple(shape))
     if x.type not in SLICED:
-        return refused_early(site, y, f"Type {x.type} is currently not supported by StridedSlice.", *site.inputs)
+        return refused_early(
+            site, y, f"Type {x.type} is currently not supported by StridedSlice.", x, begin, end, strides
+        )
     return Call(take_slices, (x, tuple(split), tuple(slices), y), (y,))
 
 
-def _read_arguments(site, shape, begins, ends, strides):
+def _read_arguments(
+    site: Site, shape: tuple[int, ...], begins: list[int], ends: list[int], strides: list[int]
+) -> tuple[list[int], list[slice], list[int]]:
     """The shape with its new axes, a slice for each, and the output's shape."""
     options = site.options
     split, slices, kept = [], [], []
@@ -95,7 +101,7 @@ def _read_arguments(site, shape, begins, ends, strides):
     return split + axes, slices + [slice(None)] * len(axes), kept + axes
 
 
-def _one_slice(site, n, begin, end, stride, bit):
+def _one_slice(site: Site, n: int, begin: int, end: int, stride: int, bit: int) -> tuple[slice, int]:
     """(slice of the axis, its length)."""
     options = site.options
     site.expect(stride not in (0, -(2**31)), f"stride value has to be non-zero, it is {stride}")

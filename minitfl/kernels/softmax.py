@@ -166,7 +166,7 @@ def _near(value: float, wanted: float) -> bool:
 
 
 @op("SOFTMAX", max_version=4)
-def softmax_op(site: Site) -> Call:
+def softmax_(site: Site) -> Call:
     x, y = _one(site)
     beta = float(site.options.beta)
     if x.type in ("float32", "float16"):
@@ -193,7 +193,7 @@ def softmax_op(site: Site) -> Call:
 
 
 @op("LOG_SOFTMAX", max_version=2)
-def log_softmax_op(site: Site) -> Call:
+def log_softmax_(site: Site) -> Call:
     x, y = _one(site)
     site.expect(y.type == x.type, f"output of type {y.type} for input of type {x.type}")
     if x.type == "float32":

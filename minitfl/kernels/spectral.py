@@ -4,13 +4,15 @@ x (..., tall, wide) float32 is cut, or filled up with zeros, to (..., height, wi
 y (..., height, width // 2 + 1) complex64, y[k, m] = sum of x[i, j] * exp(-2j * pi * (k * i / height + m * j / width)).
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 
 import numpy as np
 
 from minitfl.kernels.broadcast import BLOCK
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 
 @Kernel
@@ -23,7 +25,7 @@ def rfft2d(x, sides, y):
         y[start : start + step] = np.fft.rfft2(x[start : start + step].astype(np.float64), s=sides)
 
 
-def _pictures(sides):
+def _pictures(sides: tuple[int, ...]) -> int:
     """How many go through at a time."""
     return max(1, BLOCK // (sides[0] * sides[1]))
 
@@ -32,7 +34,7 @@ def _pictures(sides):
 
 
 @op("RFFT2D")
-def rfft2d_(site):
+def rfft2d_(site: Site) -> Call:
     site.arity(2, 1)
     x, length = site.input(0), site.input(1)
     site.expect(x.rank >= 2, f"a picture of rank {x.rank} has no height and width")
@@ -41,9 +43,9 @@ def rfft2d_(site):
     site.expect(length.shape == (2,), f"fft_length has the shape {length.shape}")
     if length.type != "int32":
         site.unsupported(f"Type '{length.type}' for fft_length is not supported by rfft2d.")
-    sides = tuple(int(n) for n in site.value(length))
+    height, width = sides = tuple(int(n) for n in site.value(length))
     site.expect(all(n > 0 and n & (n - 1) == 0 for n in sides), f"the sides {sides} are no powers of two")
-    y = replace(site.output(0), type="complex64").reshaped(*x.shape[:-2], sides[0], sides[1] // 2 + 1)
+    y = replace(site.output(0), type="complex64").reshaped(*x.known_shape[:-2], height, width // 2 + 1)
     # the picture, cut and filled up; then the half transform along rows, and along columns, in complex numbers
-    workspace = _pictures(sides) * sides[0] * (sides[1] + 2) * 8 * 4
+    workspace = _pictures(sides) * height * (width + 2) * 8 * 4
     return Call(rfft2d, (x, sides, y), (y,), workspace=workspace)

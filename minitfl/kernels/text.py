@@ -5,11 +5,13 @@ max_skip_size 1 "an old", "an sea", "old sea", "old captain", "sea captain". Wit
 each after the longer ones that begin with it.
 """
 
+from __future__ import annotations
+
 import re
 
 import numpy as np
 
-from minitfl.op import Call, Kernel, op
+from minitfl.op import Call, Kernel, Site, op
 
 
 @Kernel
@@ -17,7 +19,7 @@ def skip_gram(rows, y):
     y[...] = np.array(rows, object)
 
 
-def _words(text):
+def _words(text: bytes) -> list[bytes]:
     """Its parts between blanks. Like the official kernel: a blank in front makes no gap, and hides the first word."""
     parts = re.split(rb"[ \t\n\v\f\r]", text[1:])
     parts[0] = text[:1] + parts[0]
@@ -25,7 +27,7 @@ def _words(text):
     return [part for part in parts[hidden:] if part]
 
 
-def _rows(words, size, skip, shorter):
+def _rows(words: list[bytes], size: int, skip: int, shorter: bool) -> list[bytes]:
     """The rows, as bytes. The stack holds the words chosen so far, and where the next one is looked for."""
     if len(words) < size or size < 1:
         return []
@@ -49,7 +51,7 @@ def _rows(words, size, skip, shorter):
 
 
 @op("SKIP_GRAM")
-def skip_gram_(site):
+def skip_gram_(site: Site) -> Call:
     site.arity(1, 1)
     x, y = site.input(0), site.output(0)
     site.expect(x.type == "string" and y.type == "string", f"{x.type} -> {y.type}, not strings")

@@ -153,7 +153,7 @@ def _float_only(site: Site, kernel: Kernel, types: str = "float32") -> Call:
 
 
 @op("ABS", max_version=5)
-def abs_op(site: Site) -> Call:
+def abs_(site: Site) -> Call:
     x, y = one_operand(site)
     if x.type in ("float32", "int32") or (x.type == "int16" and x.quantization is None):
         return Call(absolute, (x, y), (y,))
@@ -224,7 +224,7 @@ def _inverse_root_int(x: int, multiplier: int, shift: int) -> int:
 
 
 @op("SQUARE", max_version=1)
-def square_op(site: Site) -> Call:
+def square_(site: Site) -> Call:
     return _float_only(site, square)
 
 
@@ -267,17 +267,17 @@ def ceil(site: Site) -> Call:
 
 
 @op("FLOOR", max_version=1)
-def floor_op(site: Site) -> Call:
+def floor_(site: Site) -> Call:
     return _float_only(site, floor, "float32 float16 bfloat16")
 
 
 @op("ROUND", max_version=1)
-def round_op(site: Site) -> Call:
+def round_(site: Site) -> Call:
     return _float_only(site, round_even, "float32 float16 bfloat16")
 
 
 @op("SIGN", max_version=2)
-def sign_op(site: Site) -> Call:
+def sign_(site: Site) -> Call:
     x, y = one_operand(site)
     if x.type not in ("float32", "float64", "int32"):
         return refused(y, f"SIGN of type {x.type}")
