@@ -24,10 +24,10 @@ import numpy as np
 
 from minitfl.errors import ModelError
 from minitfl.graph import Tensor
-from minitfl.kernels.broadcast import bfloat16_form, blocks, refused, workspace
+from minitfl.kernels.broadcast import bfloat16_form, blocks, refused, refused_early, workspace
+from minitfl.kernels.checks import check_types
 from minitfl.kernels.elementwise import (
     check_int16,
-    check_types,
     fused_activation,
     plain_range,
     quantized_range,
@@ -209,16 +209,17 @@ def mul(site: Site) -> Call:
     x1, x2, y = two_operands(site)
     if y.type == "complex64":
         site.expect(fused_activation(site) == "NONE", "Activation is not allowed for COMPLEX64 input.")
+    what = f"MUL of type {x1.type} to {y.type}"
     quantized = y.type in ("int8", "uint8") or (y.type == "int16" and y.quantization is not None)
     if not quantized:
         if y.type not in ("float32", "float16", "int16", "int32", "int64", "uint32", "complex64"):
-            return _refused_product(site, x1, x2, y)
+            return refused_early(site, y, what, x1, x2)
         check_types(site, x1, y)
         if y.type == "complex64":
             return Call(multiply_complex, (x1, x2, y), (y,))
         return _plain(site, multiply, x1, x2, y)
     if x1.type not in ("int8", "uint8", "int16") or (y.type != x1.type and (x1.type != "int16" or y.type == "int16")):
-        return _refused_product(site, x1, x2, y)
+        return refused_early(site, y, what, x1, x2)
     low, high = quantized_range(site, y)
     if x1.type == "int16" and y.type in ("int8", "uint8"):
         return Call(multiply_half, (x1, x2, y.zero, low, high, y), (y,), workspace=workspace(y))
@@ -226,14 +227,6 @@ def mul(site: Site) -> Call:
         return refused(y, f"MUL of int16 with zero points {x1.zero}, {x2.zero} -> {y.zero}")
     factor = scale_ratio((x1.scale, x2.scale), (y.scale,))
     return Call(multiply_int, (x1, x2, x1.zero, x2.zero, factor, y.zero, low, high, y), (y,), workspace=workspace(y))
-
-
-def _refused_product(site: Site, x1: Tensor, x2: Tensor, y: Tensor) -> Call:
-    """At its turn, but for constants at once: officially MUL alone computes with them while it is prepared."""
-    message = f"MUL of type {x1.type} to {y.type}"
-    if x1.data is not None and x2.data is not None:
-        site.unsupported(message)
-    return refused(y, message)
 
 
 @op("SQUARED_DIFFERENCE", max_version=2)

@@ -72,9 +72,9 @@ def refuse(message, y):
     raise UnsupportedError(message)
 
 
-def wrong(y: Tensor, message: str) -> Call:
-    """A Call that raises ModelError at its turn, for what the official kernels find wrong only then."""
-    return Call(fail, (message, y), (y,))
+def wrong(y: Tensor, message: str, *others: Tensor) -> Call:
+    """refused, but a ModelError: for what the official kernels find wrong only at its turn."""
+    return Call(fail, (message, y), (y, *others))
 
 
 @Kernel

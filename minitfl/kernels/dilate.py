@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from minitfl.graph import OBJECTS
 from minitfl.kernels.broadcast import refused, wrong
+from minitfl.kernels.checks import check_types
 from minitfl.op import Call, Kernel, Site, op
 
 
@@ -30,7 +31,7 @@ def dilate(site: Site) -> Call:
     x, dilations, value = (site.input(i) for i in range(3))
     y = site.output(0)
     site.expect(x.rank > 0, "a scalar can't be dilated")
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     site.expect(x.type == value.type, f"the input is {x.type}, the padding value {value.type}")
     if dilations.type != "int32" or dilations.shape != (x.rank,):
         return wrong(
@@ -58,7 +59,7 @@ def stablehlo_pad(site: Site) -> Call:
     lows, highs, interiors = (_padding(site, name, x.rank) for name in names)
     site.expect(x.rank > 0, "a scalar can't be padded")
     site.expect(min(interiors) >= 0, f"interior_padding {interiors} is negative")
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     shape, taken, places = [], [], []
     for n, low, high, interior in zip(x.known_shape, lows, highs, interiors, strict=True):
         step = interior + 1

@@ -9,6 +9,7 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import broadcast_shape
+from minitfl.kernels.checks import check_types
 from minitfl.kernels.fixedpoint import activation_range, float_activation_range, quantize_multiplier
 from minitfl.op import Site
 
@@ -40,12 +41,8 @@ def two_operands(site: Site) -> tuple[Tensor, Tensor, Tensor]:
     return x1, x2, replace(y, type=type)
 
 
-def check_types(site: Site, x: Tensor, y: Tensor) -> None:
-    site.expect(y.type == x.type, f"output of type {y.type} for input of type {x.type}")
-
-
 def check_int16(site: Site, *tensors: Tensor) -> None:
-    """int16 tensors have zero point 0."""
+    """int16 tensors are quantized, with zero point 0."""
     for t in tensors:
         site.expect(t.type != "int16" or t.zero == 0, f"zero point {t.zero} of an int16 tensor, 0 is expected")
 

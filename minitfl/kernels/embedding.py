@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from minitfl.graph import Quantization, Tensor
-from minitfl.kernels.broadcast import BLOCK, fail, refused, wrong
+from minitfl.kernels.broadcast import BLOCK, refused, wrong
 from minitfl.kernels.index_ops import check_indices
 from minitfl.op import Call, Kernel, Site, op
 
@@ -175,5 +175,5 @@ def hashtable_lookup_(site: Site) -> Call:
     site.expect(y.type == x.type, f"values of type {x.type} as {y.type}")
     y, hits = y.reshaped(wanted.known_shape[0], *x.known_shape[1:]), hits.reshaped(wanted.known_shape)
     if not keys.size:
-        return Call(fail, ("a table without rows", y), (y, hits))
+        return wrong(y, "a table without rows", hits)
     return Call(hashtable_lookup, (wanted, keys, x, y, hits), (y, hits), workspace=y.nbytes + wanted.size * 64)

@@ -15,7 +15,7 @@ import numpy as np
 
 from minitfl.errors import ModelError
 from minitfl.kernels.broadcast import blocks, refused, workspace
-from minitfl.kernels.convert import along_axis
+from minitfl.kernels.convert import along_axis, dequantize
 from minitfl.kernels.custom_options import read_options
 from minitfl.kernels.fixedpoint import round_away
 from minitfl.op import Call, Kernel, Site, op
@@ -35,8 +35,7 @@ def difference(x, reference, scale, zero, most, y):
     """y = scale * (x - zero) - reference, of which none may exceed `most`. scale, zero broadcast over x."""
     wide = np.broadcast_to(scale, y.shape), np.broadcast_to(zero, y.shape)
     for y, x, reference, scale, zero in blocks(y, x, reference.reshape(y.shape), *wide):
-        np.subtract(x, zero, out=y, dtype=np.float32, casting="unsafe")
-        np.multiply(y, scale, out=y)
+        dequantize.numpy(x, scale, zero, y)
         np.subtract(y, reference, out=y)
         wrong = np.abs(y) > most
         if wrong.any():

@@ -20,12 +20,14 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import broadcast_shape, refused
+from minitfl.kernels.checks import axis_of
 from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, NotYet, Site, op
 
 GATHERED = frozenset("float32 float16 bfloat16 uint8 int4 int8 int16 int64 int32 bool string".split())
 SCATTERED = frozenset("float32 uint8 bool int8 int64 int32".split())
 CONDITIONS = frozenset("bool float32 int64 int32 int8 uint8 uint32".split())
+MOST_AXES = 8  # that SELECT_V2 broadcasts over
 
 
 def check_indices(indices, limit: int, what: str) -> None:
@@ -111,8 +113,7 @@ def gather_(site: Site) -> Call:
         site.unsupported(f"Type '{x.type}' is not supported by gather.")
     site.expect(x.type != "string" or x.rank == 1, f"strings of rank {x.rank} can't be gathered")
     axis, batch_dims = site.options.axis, site.options.batch_dims
-    site.expect(-x.rank <= axis < x.rank, f"axis {axis} for an input of rank {x.rank}")
-    axis += x.rank if axis < 0 else 0
+    axis = axis_of(site, axis, x.rank)
     batch_dims += indices.rank if batch_dims < 0 else 0
     fits = 0 <= batch_dims <= min(axis, indices.rank) and batch_dims < x.rank
     site.expect(fits, f"batch_dims {site.options.batch_dims} for axis {axis} and indices of rank {indices.rank}")
@@ -207,7 +208,7 @@ def select_v2(site: Site) -> Call:
         return _select(condition, a, b, y)
     y = y.reshaped(broadcast_shape(condition, a, b))
     alike = condition.shape == a.shape == b.shape
-    site.expect(alike or y.rank <= 8, f"{y.rank} axes are more than 8")
+    site.expect(alike or y.rank <= MOST_AXES, f"{y.rank} axes are more than {MOST_AXES}")
     return _select(condition, a, b, y)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused_early
+from minitfl.kernels.checks import axis_of, check_no_zero_point, check_scales, check_types
 from minitfl.kernels.fixedpoint import round_away
 from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, Site, op
@@ -94,8 +95,7 @@ def concatenation(site: Site) -> Call:
     if scalars and axis == 0:
         y = y.reshaped(len(inputs))
         return Call(pack, (0, *inputs, y), (y,))
-    site.expect(-first.rank <= axis < first.rank, f"axis {axis} for inputs of rank {first.rank}")
-    axis += first.rank if axis < 0 else 0
+    axis = axis_of(site, axis, first.rank)
     for t in inputs:
         same = t.rank == first.rank and all(
             a == b for d, (a, b) in enumerate(zip(t.known_shape, first.known_shape)) if d != axis
@@ -103,11 +103,9 @@ def concatenation(site: Site) -> Call:
         site.expect(same, f"{t.shape} can't be joined to {first.shape} along axis {axis}")
         site.expect(t.type == first.type, f"an input is {t.type}, another {first.type}")
         if t.type == "int8":
-            _expect_same_scale(site, t, y)
-        if t.type == "int16":
-            _expect_no_zero_point(site, t)
-    if y.type == "int16":
-        _expect_no_zero_point(site, y)
+            check_scales(site, t, y)
+        check_no_zero_point(site, t)
+    check_no_zero_point(site, y)
     shape = list(first.known_shape)
     shape[axis] = sum(t.known_shape[axis] for t in inputs)
     y = y.reshaped(tuple(shape))
@@ -130,14 +128,6 @@ def _rescaling_table(x: Tensor, y: Tensor) -> np.ndarray | None:
     return np.clip(np.nan_to_num(reals).astype(np.int64) + y_zero, 0, 255).astype(np.uint8)
 
 
-def _expect_same_scale(site: Site, x: Tensor, y: Tensor) -> None:
-    site.expect(x.numbers == y.numbers, f"'{x.name}' has (scale, zero) {x.numbers}, the output {y.numbers}")
-
-
-def _expect_no_zero_point(site: Site, t: Tensor) -> None:
-    site.expect(t.numbers[1] == 0, f"'{t.name}' is int16 with zero point {t.numbers[1]}")
-
-
 @op("PACK", max_version=5)
 def pack_(site: Site) -> Call:
     count, axis = site.options.values_count, site.options.axis
@@ -147,13 +137,12 @@ def pack_(site: Site) -> Call:
     first, y = inputs[0], site.output(0)
     if first.type not in PACKED:
         site.unsupported(f"Type '{first.type}' is not supported by pack.")
-    axis += first.rank + 1 if axis < 0 else 0
-    site.expect(0 <= axis <= first.rank, f"axis {site.options.axis} for inputs of rank {first.rank}")
+    axis = axis_of(site, axis, first.rank + 1)
     site.expect(y.type == first.type, f"the inputs are {first.type}, the output {y.type}")
     for t in inputs:
         site.expect(t.shape == first.shape, f"inputs of shapes {first.shape} and {t.shape}")
         site.expect(t.type == first.type, f"inputs of types {first.type} and {t.type}")
-        _expect_same_scale(site, t, y)
+        check_scales(site, t, y)
     y = y.reshaped(*first.known_shape[:axis], count, *first.known_shape[axis:])
     return Call(pack, (axis, *inputs, y), (y,))
 
@@ -166,13 +155,12 @@ def unpack_(site: Site) -> Call:
     if x.type not in UNPACKED:
         site.unsupported(f"Type '{x.type}' is not supported by unpack.")
     site.expect(x.size > 0, f"the input {x.shape} is empty")
-    site.expect(-x.rank <= axis < x.rank, f"axis {axis} for an input of rank {x.rank}")
-    axis += x.rank if axis < 0 else 0
+    axis = axis_of(site, axis, x.rank)
     site.expect(x.known_shape[axis] == count, f"axis {axis} of {x.shape} is not {count} long")
     outputs = tuple(site.output(i).reshaped(x.known_shape[:axis] + x.known_shape[axis + 1 :]) for i in range(count))
     for y in outputs:
-        site.expect(y.type == x.type, f"the input is {x.type}, an output {y.type}")
-        _expect_same_scale(site, x, y)
+        check_types(site, x, y)
+        check_scales(site, x, y)
     return Call(unpack, (axis, x, *outputs), outputs)
 
 
@@ -213,9 +201,7 @@ def _split_axis(site: Site, axis: Tensor, x: Tensor) -> int:
         site.unsupported(f"Type {x.type} currently not supported.")
     value = site.value(axis).reshape(-1)
     site.expect(value.size and value.dtype.kind in "iu", f"the axis is {axis.type} {axis.shape}")
-    at = int(value[0])
-    site.expect(-x.rank <= at < x.rank, f"axis {at} for an input of rank {x.rank}")
-    return at + x.rank if at < 0 else at
+    return axis_of(site, int(value[0]), x.rank)
 
 
 def _split(site: Site, x: Tensor, axis: int, lengths: list[int]) -> Call:
@@ -231,7 +217,7 @@ def _split(site: Site, x: Tensor, axis: int, lengths: list[int]) -> Call:
 def tile_(site: Site) -> Call:
     site.arity(2, 1)
     x, multiples, y = site.input(0), site.input(1), site.output(0)
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     if multiples.type not in ("int32", "int64"):
         site.unsupported(f"Multipliers of type '{multiples.type}' are not supported by tile.")
     times = [int(n) for n in site.value(multiples).reshape(-1)]
@@ -248,7 +234,7 @@ def broadcast_to(site: Site) -> Call:
     site.arity(2, 1)
     x, wanted, y = site.input(0), site.input(1), site.output(0)
     site.expect(wanted.type in ("int32", "int64"), f"the shape is {wanted.type}")
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     if x.type == "string":
         site.unsupported("strings can't be broadcast")
     value = site.value(wanted)

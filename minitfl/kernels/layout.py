@@ -19,6 +19,7 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused, wrong
+from minitfl.kernels.checks import axis_of, check_no_zero_point, check_scales, check_types
 from minitfl.op import Call, Kernel, Site, op
 
 MOVED = frozenset(  # what the official kernels move by its size alone: 8 to 64 bits
@@ -119,21 +120,19 @@ def squeeze(site: Site) -> Call:
 def expand_dims(site: Site) -> Call:
     site.arity(2, 1)
     x, axis, y = site.input(0), site.input(1), site.output(0)
-    site.expect(x.numbers == y.numbers, f"the input has (scale, zero) {x.numbers}, the output {y.numbers}")
-    site.expect(x.type != "int16" or not x.numbers[1], f"int16 with zero point {x.numbers[1]}")
+    check_scales(site, x, y)
+    check_no_zero_point(site, x)
     value = site.value(axis)
     site.expect(axis.size == 1, f"the axis has {axis.size} elements")
     site.expect(axis.type in ("int32", "int64"), f"the axis is {axis.type}")
-    at = int(value.reshape(-1)[0])
-    site.expect(-x.rank - 1 <= at <= x.rank, f"axis {at} for a tensor of rank {x.rank}")
-    at += x.rank + 1 if at < 0 else 0
+    at = axis_of(site, int(value.reshape(-1)[0]), x.rank + 1)
     y = replace(y, type=x.type).reshaped(*x.known_shape[:at], 1, *x.known_shape[at:])
     return Call(copy, (x, y), (y,), shares=((y, x),))
 
 
 def _reshaped(site: Site, x: Tensor, shape: tuple[int, ...]) -> Call:
     y = site.output(0).reshaped(shape)
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     return Call(copy, (x, y), (y,), shares=((y, x),))
 
 
@@ -146,7 +145,7 @@ def transpose(site: Site) -> Call:
     x, perm = site.input(0), site.input(1)
     y = site.output(0)
     site.expect(x.rank <= MOST_AXES, f"Transpose op only supports 1D-8D input arrays, this has {x.rank}")
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     value = site.value(perm)
     site.expect(perm.type == "int32", f"the permutation is {perm.type}")
     site.expect(perm.shape == (x.rank,), f"a permutation of shape {perm.shape} for a tensor of rank {x.rank}")
@@ -185,7 +184,7 @@ def _block(site: Site) -> tuple[Tensor, Tensor, int]:
     site.arity(1, 1)
     x, y = site.input(0), site.output(0)
     site.expect(x.rank == 4, f"the input has {x.rank} axes, not 4")
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     if x.type not in BLOCKS:
         site.unsupported(f"Type '{x.type}' not currently supported.")
     block = int(site.options.block_size)
@@ -242,10 +241,10 @@ def _blocks(site: Site) -> tuple[Tensor, Tensor, list[int], list[tuple[int, int]
     site.arity(3, 1)
     x, y = site.input(0), site.output(0)
     site.expect(x.rank in (3, 4), f"the input has {x.rank} axes, not 3 or 4")
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     if x.type in ("uint8", "int8", "int16"):
-        site.expect(x.numbers == y.numbers, f"the input has (scale, zero) {x.numbers}, the output {y.numbers}")
-        site.expect(x.type != "int16" or not x.numbers[1], f"int16 with zero point {x.numbers[1]}")
+        check_scales(site, x, y)
+        check_no_zero_point(site, x)
     values = [site.value(site.input(i)) for i in (1, 2)]
     count = x.rank - 2
     for i in (1, 2):

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
+from minitfl.kernels.checks import axis_of
 from minitfl.op import Call, Kernel, Site, op
 from minitfl.schema.enums import TensorType
 
@@ -111,9 +111,7 @@ def _arg(site: Site, kernel: Kernel) -> Call:
     if x.type not in ("float32", "uint8", "int8", "int32", "bool"):
         site.unsupported(f"Unknown input type: {x.type}, only float32, int types and bool are supported")
     site.expect(x.rank >= 1, "the input is a scalar")
-    at = int(site.value(axis).reshape(-1)[0])
-    site.expect(-x.rank <= at < x.rank, f"axis {at} for an input of rank {x.rank}")
-    at += x.rank if at < 0 else 0
+    at = axis_of(site, int(site.value(axis).reshape(-1)[0]), x.rank)
     site.expect(x.known_shape[at] > 0, f"axis {at} of {x.shape} is empty")
     y = replace(site.output(0), type=kind).reshaped(x.known_shape[:at] + x.known_shape[at + 1 :])
     # a copy without NaN, one with the axis at the end, two masks of x, and positions as NumPy counts them
@@ -134,17 +132,13 @@ def top_k_(site: Site) -> Call:
     site.expect(k <= n, f"TopK k {k} is higher than the internal dimension {n}.")
     values, indices = (t.reshaped(*x.known_shape[:-1], k) for t in (values, indices))
     if x.type not in ("float32", "uint8", "int8", "int16", "int32", "int64"):
-        return _both_refused(values, indices, f"Type {x.type} is currently not supported by TopK.")
+        return refused(values, f"Type {x.type} is currently not supported by TopK.", indices)
     if indices.type not in ("int32", "int16"):
-        return _both_refused(values, indices, f"Output index type {indices.type} is not supported by TopK.")
+        return refused(values, f"Output index type {indices.type} is not supported by TopK.", indices)
     if indices.type == "int16" and values.size and n > 32767:
-        return _both_refused(values, indices, "TopK row size exceeds output index type range.")
+        return refused(values, "TopK row size exceeds output index type range.", indices)
     # x in an order of its own, as whole numbers, and its places, as NumPy counts them
     return Call(top_k, (x, values, indices), (values, indices), workspace=24 * x.size)
-
-
-def _both_refused(values: Tensor, indices: Tensor, message: str) -> Call:
-    return replace(refused(values, message), outputs=(values, indices))
 
 
 @op("UNIQUE")
@@ -158,7 +152,7 @@ def unique(site: Site) -> Call:
     site.expect(x.rank == 1, f"an input of rank {x.rank}")
     indices = indices.reshaped(x.known_shape)
     if x.type not in ("int8", "int16", "int32", "int64", "float32", "uint8"):
-        return _both_refused(values.reshaped(0), indices, f"Currently Unique doesn't support type: {x.type}")
+        return refused(values.reshaped(0), f"Currently Unique doesn't support type: {x.type}", indices)
     first, which = _first_places(site.value(x))
     values = values.reshaped(first.size)
     return Call(picked, (x, first, which, values, indices), (values, indices), workspace=values.nbytes)

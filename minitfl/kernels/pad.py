@@ -15,6 +15,7 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused, wrong
+from minitfl.kernels.checks import check_no_zero_point, check_scales, check_types
 from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, Site, op
 
@@ -50,7 +51,7 @@ def _pad(site: Site) -> Call:
     site.arity((2, 3), 1)
     x, y, value = site.input(0), site.output(0), site.optional(2)
     _check_paddings(site, x, PADDINGS)
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     site.expect(x.rank <= MOST_AXES, f"the input has {x.rank} axes, more than {MOST_AXES}")
     if value is not None:
         site.expect(value.type == x.type, f"the value is {value.type}, the input {x.type}")
@@ -76,13 +77,12 @@ def _pad(site: Site) -> Call:
 def mirror_pad_(site: Site) -> Call:
     site.arity(2, 1)
     x, y = site.input(0), site.output(0)
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     mode = site.enum("mode", "MirrorPadMode").lower()
     _check_paddings(site, x, ("int32", "int64"))
     if x.type in ("uint8", "int8", "int16"):
-        pair = x.numbers, y.numbers
-        site.expect(pair[0] == pair[1], f"the input has (scale, zero) {pair[0]}, the output {pair[1]}")
-        site.expect(x.type != "int16" or pair[0][1] == 0, f"int16 with zero point {pair[0][1]}")
+        check_scales(site, x, y)
+        check_no_zero_point(site, x)
     paddings = _paddings(site)
     for n, pair in zip(x.known_shape, paddings, strict=True):
         most = n - 1 if mode == "reflect" else n

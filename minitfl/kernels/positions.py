@@ -19,6 +19,7 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
+from minitfl.kernels.checks import check_types
 from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, Site, op
 
@@ -105,7 +106,7 @@ def stablehlo_gather(site: Site) -> Call:
     for axis in range(rank):
         shape[axis] = sizes[offsets.index(axis)] if axis in offset_dims else next(rest)
     y = y.reshaped(tuple(shape))
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     if x.type not in MOVED:
         return refused(y, f"(Data Type: {x.type}) currently not supported.")
     args = (x, indices, options.index_vector_dim, axes, offsets, sizes, y)

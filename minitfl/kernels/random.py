@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from minitfl.kernels.broadcast import BLOCK, fail, refused, wrong
+from minitfl.kernels.broadcast import BLOCK, refused, wrong
 from minitfl.kernels.fixedpoint import wrap_int32
 from minitfl.kernels.philox import counters, philox, threefry, words
 from minitfl.op import MEMORY, Call, Kernel, Site, op
@@ -171,5 +171,5 @@ def rng_bit_generator(site: Site) -> Call:
     method, sizes = METHODS.get(site.options.algorithm, ("none", ()))
     if state.size not in sizes:
         message = f"algorithm {site.options.algorithm} with a state of {state.size} numbers"
-        return Call(fail, (message, y), (next_state, y))
+        return wrong(y, message, next_state)
     return Call(random_bits, (method, state, next_state, y), (next_state, y), workspace=BLOCK * 24)

@@ -14,6 +14,7 @@ import numpy as np
 
 from minitfl.errors import ModelError
 from minitfl.kernels.broadcast import wrong
+from minitfl.kernels.checks import check_types
 from minitfl.op import Call, Kernel, Site, op
 
 REVERSED = frozenset("int32 float32 uint8 int8 int16 int64 bool float16 bfloat16".split())
@@ -54,7 +55,7 @@ def reverse_v2(site: Site) -> Call:
         site.unsupported(f"Type '{x.type}' is not supported by reverse.")
     if axes.type != "int32":
         site.unsupported(f"Axis Type '{axes.type}' is not supported by reverse.")
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     y = y.reshaped(x.known_shape)
     given = [int(a) for a in site.value(axes)]
     if not all(-x.rank <= a < x.rank for a in given):
@@ -74,7 +75,7 @@ def reverse_sequence_(site: Site) -> Call:
         site.unsupported(f"Type '{x.type}' is not supported by reverse_sequence.")
     if lengths.type not in ("int32", "int64"):
         site.unsupported(f"Seq_lengths type '{lengths.type}' is not supported by reverse_sequence.")
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     y = y.reshaped(x.known_shape)
     sequence, batch = site.options.seq_dim, site.options.batch_dim
     if not (0 <= sequence < x.rank and 0 <= batch < x.rank and sequence != batch):

@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from minitfl.kernels.broadcast import refused
+from minitfl.kernels.checks import check_no_zero_point, check_scales
 from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, Site, op
 
@@ -84,8 +85,8 @@ def fill_(site: Site) -> Call:
     site.expect(dims.type in ("int32", "int64"), f"the shape is {dims.type}")
     site.expect(value.rank == 0, f"the value is no scalar but {value.shape}")
     y = replace(site.output(0), type=value.type)
-    site.expect(value.numbers == y.numbers, f"the value has (scale, zero) {value.numbers}, the output {y.numbers}")
-    site.expect(value.type != "int16" or not value.numbers[1], f"int16 with zero point {value.numbers[1]}")
+    check_scales(site, value, y)
+    check_no_zero_point(site, value)
     sizes = tuple(int(n) for n in site.value(dims))
     site.expect(all(n >= 0 for n in sizes), f"Fill dimensions must be >= 0, got {sizes}")
     y = y.reshaped(sizes)

@@ -8,6 +8,7 @@ shrink_axis_mask a single index, whose axis goes. With `offset` an end counts fr
 from __future__ import annotations
 
 from minitfl.kernels.broadcast import refused, refused_early
+from minitfl.kernels.checks import check_types
 from minitfl.kernels.layout import MOVED
 from minitfl.op import Call, Kernel, Site, op
 
@@ -26,7 +27,7 @@ def slice_(site: Site) -> Call:
     site.arity(3, 1)
     x, begin, size = (site.input(i) for i in range(3))
     y = site.output(0)
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     for t in (begin, size):
         site.expect(t.type in ("int32", "int64"), f"'{t.name}' is {t.type}")
         site.expect(t.rank == 1, f"'{t.name}' has {t.rank} axes")
@@ -52,7 +53,7 @@ def strided_slice(site: Site) -> Call:
     site.arity(4, 1)
     x, begin, end, strides = (site.input(i) for i in range(4))
     y = site.output(0)
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     for t in (begin, end, strides):
         site.expect(t.type == "int32", f"'{t.name}' is {t.type}, not int32")
         site.expect(t.rank == 1 and t.size == begin.size, f"'{t.name}' has the shape {t.shape}")

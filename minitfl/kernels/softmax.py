@@ -19,6 +19,7 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import BLOCK, refused, workspace
+from minitfl.kernels.checks import check_types
 from minitfl.kernels.fixedmath import exp_negative, leading_zeros, log, scaled_reciprocal
 from minitfl.kernels.fixedpoint import (
     high_mul,
@@ -170,7 +171,7 @@ def softmax_(site: Site) -> Call:
     x, y = _one(site)
     beta = float(site.options.beta)
     if x.type in ("float32", "float16"):
-        site.expect(y.type == x.type, f"output of type {y.type} for input of type {x.type}")
+        check_types(site, x, y)
         return Call(softmax if x.type == "float32" else softmax_half, (x, beta, y), (y,), workspace=_room(y))
     if x.type == "int8" and y.type == "int8":
         site.expect(y.zero == -128, f"output zero point {y.zero}, -128 is expected")
@@ -195,7 +196,7 @@ def softmax_(site: Site) -> Call:
 @op("LOG_SOFTMAX", max_version=2)
 def log_softmax_(site: Site) -> Call:
     x, y = _one(site)
-    site.expect(y.type == x.type, f"output of type {y.type} for input of type {x.type}")
+    check_types(site, x, y)
     if x.type == "float32":
         return Call(log_softmax, (x, y), (y,), workspace=_room(y))
     if x.type not in ("int8", "uint8"):

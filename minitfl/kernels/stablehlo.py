@@ -17,7 +17,7 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import blocks, refused, workspace
-from minitfl.kernels.elementwise import check_types
+from minitfl.kernels.checks import check_types
 from minitfl.op import Call, Kernel, Site, op
 
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")

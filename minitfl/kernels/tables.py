@@ -34,8 +34,7 @@ def lookup(x, table, y):
 @Kernel
 def lookup_from(x, least, message, table, y):
     """lookup that refuses x < least."""
-    if x.size and x.min() < least:
-        raise ModelError(f"{message}, got {x.min()} below the zero point {least}")
+    check_least(x, least, message)
     lookup.numpy(x, table, y)
 
 
@@ -51,9 +50,13 @@ def interpolate(x, table, y):
 @Kernel
 def interpolate_from(x, least, message, table, y):
     """interpolate that refuses x < least."""
+    check_least(x, least, message)
+    interpolate.numpy(x, table, y)
+
+
+def check_least(x, least: int, message: str) -> None:
     if x.size and x.min() < least:
         raise ModelError(f"{message}, got {x.min()} below the zero point {least}")
-    interpolate.numpy(x, table, y)
 
 
 # ---- numbers of a preparation

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from minitfl.errors import ModelError
 from minitfl.kernels.broadcast import bfloat16_form, blocks, refused, workspace
 from minitfl.kernels.elementwise import check_int16, one_operand, scale_ratio
 from minitfl.kernels.fixedmath import inverse_square_root
 from minitfl.kernels.fixedpoint import quantize_multiplier, rescale_twice, stored_range
 from minitfl.kernels.tables import (
     by_table,
+    check_least,
     interpolate_from,
     lookup_from,
     rounded,
@@ -35,6 +35,8 @@ from minitfl.kernels.tables import (
     tabulated,
 )
 from minitfl.op import Call, Kernel, Site, op
+
+NOT_NEGATIVE = "Sqrt is only defined for non-negative values"
 
 # ---- kernels
 
@@ -75,8 +77,7 @@ def square_root(x, y):
 @Kernel
 def square_root_int(x, zero, scale, y_zero, y_scale, low, high, y):
     """y = sqrt(x) on stored numbers, computed in float32 and cut off to a whole number."""
-    if x.size and x.min() < zero:
-        raise ModelError(f"Sqrt is only defined for non-negative values, got {x.min()} with zero point {zero}")
+    check_least(x, zero, NOT_NEGATIVE)
     for y, x in blocks(y, x):
         y[...] = _square_root(x, zero, scale, y_zero, y_scale, low, high)
 
@@ -188,7 +189,7 @@ def sqrt(site: Site) -> Call:
     numbers = (x.zero, x.scale, y.zero, y.scale, *stored_range(y.type))
     if x.type == "int8":
         table = table_of(_square_root(np.maximum(stored_values(x.type), x.zero), *numbers), y.type)
-        return Call(lookup_from, (x, x.zero, "Sqrt is only defined for non-negative values", table, y), (y,))
+        return Call(lookup_from, (x, x.zero, NOT_NEGATIVE, table, y), (y,))
     return Call(square_root_int, (x, *numbers, y), (y,), workspace=workspace(y))
 
 

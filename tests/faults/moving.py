@@ -22,8 +22,8 @@ FAULTS = [
     Fault(
         "a negative axis of EXPAND_DIMS counts from the rank",
         "kernels/layout.py",
-        "at += x.rank + 1 if at < 0 else 0",
-        "at += x.rank if at < 0 else 0",
+        "axis_of(site, int(value.reshape(-1)[0]), x.rank + 1)",
+        "axis_of(site, int(value.reshape(-1)[0]), x.rank)",
         "kernels/test_layout.py::test_another_shape",
     ),
     Fault(
@@ -43,8 +43,8 @@ FAULTS = [
     Fault(
         "a negative axis of PACK counts from the rank",
         "kernels/join.py",
-        "axis += first.rank + 1 if axis < 0 else 0",
-        "axis += first.rank if axis < 0 else 0",
+        "axis_of(site, axis, first.rank + 1)",
+        "axis_of(site, axis, first.rank)",
         "kernels/test_join.py::test_pack_and_unpack",
     ),
     Fault(
