@@ -20,6 +20,7 @@ from minitfl.kernels.broadcast import blocks, broadcast_shape, refused, workspac
 from minitfl.kernels.elementwise import check_int16, one_operand, scale_ratio
 from minitfl.kernels.fixedpoint import (
     high_mul_int16,
+    narrow,
     quantize_multiplier,
     quantize_one,
     rescale_twice,
@@ -227,4 +228,4 @@ def hard_swish_(site: Site) -> Call:
 def _half_width(real: float) -> tuple[int, int]:
     """quantize_multiplier with a multiplier of 15 bits."""
     multiplier, shift = quantize_multiplier(real)
-    return min((multiplier + (1 << 15)) >> 16, 32767), shift
+    return int(narrow(multiplier)), shift

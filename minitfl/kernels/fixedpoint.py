@@ -152,10 +152,9 @@ def rescale(total, multiplier, shift):
 def rescale_wide(total, multiplier, shift):
     """rescale for 48-bit totals (int16 activations with int64 sums): the multiplier is first cut to 15 bits."""
     multiplier = np.asarray(multiplier, np.int64)
-    reduced = np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
     right = 15 - np.asarray(shift, np.int64)
     half = np.left_shift(np.int64(1), right - 1)
-    return np.right_shift(np.asarray(total, np.int64) * reduced + half, right)
+    return np.right_shift(np.asarray(total, np.int64) * narrow(multiplier) + half, right)
 
 
 def high_mul(a, b):
@@ -172,7 +171,7 @@ def high_mul(a, b):
 def high_mul_int16(a, b):
     """high_mul for int16 numbers: a * b / 2**15, rounded half up; -2**15 times itself saturates."""
     product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
-    return np.minimum((product + (1 << 14)) >> 15, 32767)
+    return np.minimum(shift_half_up(product, 15), 32767)
 
 
 def rounding_shift(x, exponent):
@@ -194,6 +193,16 @@ def rounding_shift_int16(x, exponent):
     if exponent < 16:
         return rounding_shift(x, exponent)
     return np.where(np.asarray(x) < 0, np.int64(-1), np.int64(1))
+
+
+def shift_half_up(x, exponent):
+    """x / 2**exponent, rounded half up; exponent >= 0."""
+    return (x + ((1 << exponent) >> 1)) >> exponent
+
+
+def narrow(multiplier):
+    """A multiplier of 31 bits as one of 15: its upper half, rounded half up."""
+    return np.minimum(shift_half_up(multiplier, 16), 0x7FFF)
 
 
 @observed

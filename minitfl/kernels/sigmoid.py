@@ -15,7 +15,7 @@ import numpy as np
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import bfloat16_form, blocks, refused, workspace
 from minitfl.kernels.elementwise import check_int16, one_operand
-from minitfl.kernels.fixedpoint import power_of_two
+from minitfl.kernels.fixedpoint import power_of_two, shift_half_up
 from minitfl.kernels.tables import rounded, tabulated
 from minitfl.op import Call, Kernel, Site, op
 
@@ -108,7 +108,7 @@ def logistic_int16(x, multiplier, right, ends, slopes, y):
         x = _narrowed(x, multiplier, right)
         negative = x >> 31  # -1 or 0: n ^ negative is -n - 1 or n
         upper = _between(ends, slopes, np.abs(x), 9)
-        y[...] = ((upper ^ negative) + (negative & (1 << 25)) + (1 << 9)) >> 10
+        y[...] = shift_half_up((upper ^ negative) + (negative & (1 << 25)), 10)
 
 
 @Kernel
@@ -117,11 +117,11 @@ def tanh_int16(x, multiplier, right, ends, slopes, y):
     for y, x in blocks(y, x):
         x = _narrowed(x, multiplier, right)
         upper = _between(ends, slopes, np.abs(x), 8) - (1 << 23)
-        y[...] = ((upper ^ (x >> 31)) + (1 << 7)) >> 8
+        y[...] = shift_half_up(upper ^ (x >> 31), 8)
 
 
 def _narrowed(x, multiplier, right):
-    return ((x.astype(np.int64) * multiplier + ((1 << right) >> 1)) >> right).astype(np.int32)
+    return shift_half_up(x.astype(np.int64) * multiplier, right).astype(np.int32)
 
 
 def _between(ends, slopes, x, bits):

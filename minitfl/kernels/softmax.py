@@ -28,6 +28,7 @@ from minitfl.kernels.fixedpoint import (
     rescale_wrapped,
     round_away,
     rounding_shift,
+    shift_half_up,
     stored_range,
 )
 from minitfl.kernels.tables import interpolate, table16
@@ -106,12 +107,12 @@ def softmax_int16(x, factor, exp_table, reciprocal_table, y):
         interpolate.numpy(place, exp_table, exps)
         total = exps.sum(-1, keepdims=True, dtype=np.int64)
         leading = leading_zeros(total)
-        mantissa = ((total << (leading - 1)) + (1 << 13)) >> 14
+        mantissa = shift_half_up(total << (leading - 1), 14)
         place = np.clip(mantissa - (1 << 15) - (1 << 16), -32768, 32767).astype(np.int16)
         scale = np.empty(place.shape, np.int16)
         interpolate.numpy(place, reciprocal_table, scale)
         right = 31 - leading
-        y[...] = np.clip((exps.astype(np.int64) * scale + (1 << (right - 1))) >> right, 0, 32767)
+        y[...] = np.clip(shift_half_up(exps.astype(np.int64) * scale, right), 0, 32767)
 
 
 @Kernel

@@ -17,7 +17,7 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import blocks, workspace
-from minitfl.kernels.fixedpoint import round_away, stored_range
+from minitfl.kernels.fixedpoint import round_away, shift_half_up, stored_range
 from minitfl.op import Call, Kernel
 
 Function = Callable[[np.ndarray], np.ndarray]  # real numbers to real numbers of the same type, element by element
@@ -44,7 +44,7 @@ def interpolate(x, table, y):
     slopes = np.diff(table).astype(np.int32)  # in 16 bits, as in C++
     for y, x in blocks(y, x):
         place = (x >> 7).astype(np.intp) + 256
-        y[...] = table[place] + ((slopes[place] * (x & 127) + 64) >> 7)
+        y[...] = table[place] + shift_half_up(slopes[place] * (x & 127), 7)
 
 
 @Kernel
