@@ -14,14 +14,13 @@ from minitfl.op import Call, Kernel, Site, op
 
 
 @Kernel
-def sum_of(*arrays):
-    """The last array becomes the sum of the others."""
+def sum_of(low, high, *arrays):
+    """y = x1 + x2 + ..., one after another. low, high: what the type can hold; arrays: the operands, then y."""
     *operands, y = arrays
-    limits = np.finfo(y.dtype) if y.dtype.kind == "f" else np.iinfo(y.dtype)
     np.copyto(y, operands[0])
     for x in operands[1:]:
         np.add(y, x, out=y)
-        np.clip(y, limits.min, limits.max, out=y)
+        np.clip(y, low, high, out=y)
 
 
 @op("ADD_N")
@@ -36,4 +35,5 @@ def add_n(site: Site) -> Call:
     y = replace(site.output(0), type=first.type).reshaped(first.known_shape)
     if first.type not in ("float32", "int32"):
         return refused(y, f"ADD_N of type {first.type}")
-    return Call(sum_of, (*operands, y), (y,))
+    limits = np.finfo(y.dtype) if y.type == "float32" else np.iinfo(y.dtype)
+    return Call(sum_of, (limits.min, limits.max, *operands, y), (y,))

@@ -7,7 +7,7 @@
     BROADCAST_ARGS          the shape that two shapes broadcast to
 
 All are generic in the stored type; values move unchanged. Only uint8 CONCATENATION brings its inputs to the output's
-scale, by a table of 256 entries for each input.
+scale, by a table of 256 entries for each input that has another.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST_AXES = 32  # that NumPy 1 can have
 
 @Kernel
 def concatenate(axis, *arrays):
-    """arrays: the inputs, then y."""
+    """y = the inputs one after another along the axis. arrays: the inputs, then y."""
     y = arrays[-1]
     np.concatenate(arrays[:-1], axis=axis, out=y)
 
@@ -47,20 +47,20 @@ def concatenate_rescaled(axis, tables, *arrays):
 
 @Kernel
 def pack(axis, *arrays):
-    """arrays: the inputs, then y."""
+    """y = the inputs side by side along a new axis. arrays: the inputs, then y."""
     np.stack(arrays[:-1], axis=axis, out=arrays[-1])
 
 
 @Kernel
 def unpack(axis, x, *outputs):
-    """Each output is a slice of thickness 1 along the axis, which then goes."""
+    """outputs[k] = the slice k of x along the axis, which then goes."""
     for y, part in zip(outputs, np.moveaxis(x, axis, 0), strict=True):
         y[...] = part
 
 
 @Kernel
 def split(axis, starts, x, *outputs):
-    """Output k begins at starts[k] along the axis."""
+    """outputs[k] = x from starts[k] on along the axis, as far as the output is long."""
     for y, start in zip(outputs, starts, strict=True):
         y[...] = x[(slice(None),) * axis + (slice(start, start + y.shape[axis]),)]
 
@@ -75,6 +75,15 @@ def tile(x, multiples, y):
 def broadcast(x, y):
     """y = x, repeated along axes of length 1."""
     y[...] = x
+
+
+@Kernel
+def broadcast_shapes(a, b, y):
+    """y = the longer shape, with 1s replaced by the other's sizes; an error where two sizes differ and none is 1."""
+    a, b = (np.pad(shape, (len(y) - len(shape), 0), constant_values=1) for shape in (a, b))
+    if ((a != b) & (a != 1) & (b != 1)).any():
+        raise ModelError(f"the shapes {a.tolist()} and {b.tolist()} do not broadcast")
+    y[...] = np.where(a == 1, b, a)
 
 
 # ---- preparations
@@ -257,18 +266,3 @@ def broadcast_args(site: Site) -> Call:
         site.expect(t.rank == 1, f"a shape has {t.rank} axes")
     y = y.reshaped(max(a.size, b.size))
     return Call(broadcast_shapes, (a, b, y), (y,))
-
-
-@Kernel
-def broadcast_shapes(a, b, y):
-    """y = the longer shape, with 1s replaced by the other's sizes; an error where two sizes differ and none is 1."""
-    y[...] = broadcast_shape(a.tolist(), b.tolist())
-
-
-def broadcast_shape(a, b):
-    """The shape that two shapes broadcast to."""
-    size = max(len(a), len(b))
-    a, b = [1] * (size - len(a)) + a, [1] * (size - len(b)) + b
-    if any(m != n and 1 not in (m, n) for m, n in zip(a, b, strict=True)):
-        raise ModelError(f"the shapes {a} and {b} do not broadcast")
-    return [n if m == 1 else m for m, n in zip(a, b, strict=True)]
