@@ -89,7 +89,10 @@ def _clamp(x, zero, factor, y_zero, low, high):
 
 @Kernel
 def leaky_int(x, zero, factor, sign, slope_factor, y_zero, low, high, y):
-    """leaky on stored numbers; factor: x_scale / y_scale, slope_factor: the same times |slope|, sign: the slope's."""
+    """y = x where x > 0, else slope * x, on stored numbers.
+
+    factor: (multiplier, shift) of x_scale / y_scale; slope_factor: of the same times |slope|; sign: the slope's.
+    """
     for y, x in blocks(y, x):
         y[...] = _leaky(x, zero, factor, sign, slope_factor, y_zero, low, high)
 
@@ -103,7 +106,10 @@ def _leaky(x, zero, factor, sign, slope_factor, y_zero, low, high):
 
 @Kernel
 def prelu_int(x, slope, zero, slope_zero, factor, slope_factor, y_zero, low, high, y):
-    """prelu on stored numbers; factor: x_scale / y_scale, slope_factor: the same times slope_scale."""
+    """y = x where x >= 0, else slope * x, on stored numbers.
+
+    factor: (multiplier, shift) of x_scale / y_scale; slope_factor: of the same times slope_scale.
+    """
     for y, x, slope in blocks(y, x, slope):
         distance = x.astype(np.int64) - zero
         product = np.minimum(distance, 0) * (slope.astype(np.int64) - slope_zero)

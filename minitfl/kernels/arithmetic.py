@@ -100,7 +100,7 @@ def minimum(x1, x2, y):
 
 @Kernel
 def arctan2(x1, x2, y):
-    """The angle of the point (x2, x1)."""
+    """y = the angle of the point (x2, x1)"""
     np.arctan2(x1, x2, out=y)
 
 

@@ -25,7 +25,10 @@ QUIETEST = 1e-12  # a band is taken to hold at least this much, so that it has a
 
 @Kernel
 def spectrogram(x, window, stride, squared, y):
-    """window (size,) float64: what the samples are multiplied by."""
+    """y = |Fourier transform of window * x|**2 as it moves by `stride`, or its root.
+
+    window (size,) float64: what the samples are multiplied by. squared: without the root.
+    """
     channels, steps, bins = y.shape
     if not y.size:
         return
@@ -40,7 +43,10 @@ def spectrogram(x, window, stride, squared, y):
 
 @Kernel
 def mfcc(x, rate, low, high, bands, y):
-    """low, high: the limits of the bands in hertz."""
+    """y = log(sqrt(x) @ weights) @ cosines; the weights say how much of each bin a band takes.
+
+    low, high: the limits of the bands in hertz; bands: how many there are.
+    """
     channels, steps, bins = x.shape
     coefficients = y.shape[2]
     frames = channels * steps

@@ -35,7 +35,7 @@ def shift_right(x1, x2, y):
 
 @Kernel
 def take_bits(x, y):
-    """The bytes of x, taken for numbers of y's type."""
+    """y = the bytes of x, taken for numbers of y's type."""
     y.reshape(-1).view(np.uint8)[...] = np.ascontiguousarray(x).reshape(-1).view(np.uint8)
 
 

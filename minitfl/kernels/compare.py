@@ -24,21 +24,25 @@ from minitfl.op import Call, Kernel, Site, op
 
 @Kernel
 def equal(x1, x2, y):
+    """y = (x1 == x2)"""
     np.equal(x1, x2, out=y)
 
 
 @Kernel
 def not_equal(x1, x2, y):
+    """y = (x1 != x2)"""
     np.not_equal(x1, x2, out=y)
 
 
 @Kernel
 def less(x1, x2, y):
+    """y = (x1 < x2)"""
     np.less(x1, x2, out=y)
 
 
 @Kernel
 def less_equal(x1, x2, y):
+    """y = (x1 <= x2)"""
     np.less_equal(x1, x2, out=y)
 
 
@@ -51,34 +55,40 @@ def equal_int(x1, x2, zero1, zero2, factor1, factor2, y):
 
 @Kernel
 def not_equal_int(x1, x2, zero1, zero2, factor1, factor2, y):
+    """y = (x1 != x2) on stored numbers; see equal_int."""
     for y, x1, x2 in blocks(y, x1, x2):
         np.not_equal(_in_units(x1, zero1, factor1), _in_units(x2, zero2, factor2), out=y)
 
 
 @Kernel
 def less_int(x1, x2, zero1, zero2, factor1, factor2, y):
+    """y = (x1 < x2) on stored numbers; see equal_int."""
     for y, x1, x2 in blocks(y, x1, x2):
         np.less(_in_units(x1, zero1, factor1), _in_units(x2, zero2, factor2), out=y)
 
 
 @Kernel
 def less_equal_int(x1, x2, zero1, zero2, factor1, factor2, y):
+    """y = (x1 <= x2) on stored numbers; see equal_int."""
     for y, x1, x2 in blocks(y, x1, x2):
         np.less_equal(_in_units(x1, zero1, factor1), _in_units(x2, zero2, factor2), out=y)
 
 
 @Kernel
 def logical_and(x1, x2, y):
+    """y = x1 and x2"""
     np.logical_and(x1, x2, out=y)
 
 
 @Kernel
 def logical_or(x1, x2, y):
+    """y = x1 or x2"""
     np.logical_or(x1, x2, out=y)
 
 
 @Kernel
 def logical_not(x, y):
+    """y = not x"""
     np.logical_not(x, out=y)
 
 

@@ -14,11 +14,13 @@ PARTS = {"complex64": "float32", "complex128": "float64"}
 
 @Kernel
 def real_part(x, y):
+    """y = the real part of x"""
     np.copyto(y, x.real)
 
 
 @Kernel
 def imaginary_part(x, y):
+    """y = the imaginary part of x"""
     np.copyto(y, x.imag)
 
 

@@ -24,7 +24,10 @@ from minitfl.op import STATE, Call, Kernel, Scratch, Site, op
 
 @Kernel
 def call_branch(index, count, inputs, memory, *rest):
-    """rest: `count` branches, `inputs` inputs, then the outputs. memory: the block that the branch works in."""
+    """outputs = branch[index](inputs).
+
+    rest: `count` branches, `inputs` inputs, then the outputs. memory: the block that the branch works in.
+    """
     branch, arrays = rest[chosen(index, count)], rest[count:]
     for y, value in zip(arrays[inputs:], branch(*arrays[:inputs], memory=memory), strict=True):
         y[...] = value
@@ -32,7 +35,10 @@ def call_branch(index, count, inputs, memory, *rest):
 
 @Kernel
 def while_loop(condition, body, condition_memory, body_memory, *arrays):
-    """arrays: inputs, then as many outputs, which carry the values from turn to turn."""
+    """y = x; while condition(y): y = body(y).
+
+    arrays: inputs, then as many outputs, which carry the values from turn to turn.
+    """
     half = len(arrays) // 2
     values = arrays[half:]
     for y, x in zip(values, arrays[:half], strict=True):
@@ -46,7 +52,10 @@ def while_loop(condition, body, condition_memory, body_memory, *arrays):
 
 @Kernel
 def call_once(state, subgraph):
-    """The subgraph is marked before it runs, so that it can't call itself; what fails is run again the next time."""
+    """Runs the subgraph, once in the life of the interpreter.
+
+    It is marked before it runs, so that it can't call itself; what fails is run again the next time.
+    """
     if subgraph.index in state.once:
         return
     state.once.add(subgraph.index)

@@ -18,13 +18,17 @@ from minitfl.op import Call, Kernel, Site, op
 
 @Kernel
 def matrix_diag(x, y):
+    """y[..., i, i] = x[..., i], 0 elsewhere"""
     y[...] = 0
     _diagonals(y)[...] = x
 
 
 @Kernel
 def matrix_set_diag(x, diagonal, y):
-    """diagonal: the values of one matrix after another; what is left over is not used."""
+    """y[..., i, i] = diagonal[..., i], x elsewhere.
+
+    diagonal: the values of one matrix after another; what is left over is not used.
+    """
     y[...] = x
     target = _diagonals(y)
     target[...] = diagonal.reshape(-1)[: target.size].reshape(target.shape)

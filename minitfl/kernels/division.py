@@ -103,7 +103,7 @@ def power_of_one(x1, x2, y):
 
 @Kernel
 def power_of_one_whole(x1, x2, y):
-    """power_of_one on int32; products wrap."""
+    """y = x1 ** x2 for a single exponent x2 on int32; products wrap."""
     _check_exponent(x2)
     exponent = int(x2.reshape(-1)[0])
     if exponent < 1:

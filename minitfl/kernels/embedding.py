@@ -29,14 +29,14 @@ REAL = ("float32", "float16")
 
 @Kernel
 def embedding(indices, x, y):
-    """Whole rows as they are."""
+    """y[i] = x[indices[i]]"""
     check_indices(indices, len(x), "embedding")
     y[...] = x[indices]
 
 
 @Kernel
 def embedding_hybrid(indices, x, scales, y):
-    """scales (rows, blocks): of equal parts of each row."""
+    """y[i] = scale * x[indices[i]]; scales (rows, blocks): of equal parts of each row."""
     check_indices(indices, len(x), "embedding")
     if not y.size:
         return
@@ -50,8 +50,9 @@ def embedding_hybrid(indices, x, scales, y):
 
 @Kernel
 def embedding_sparse(ids, indices, sizes, w, x, combiner, y):
-    """indices (lookups, rank): the place of each, but for its last number. sizes: how many places there are.
+    """y[place] = the sum of w[i] * x[ids[i]] over all i that have this place, divided as `combiner` says.
 
+    indices (lookups, rank): the place of each, but for its last number. sizes: how many places there are.
     combiner: "sum"; "mean", divided by the sum of w; "sqrtn", by the root of the sum of w**2. A run of equal places is
     divided when it ends, and what comes later adds to the quotient, so places should be in order.
     """
@@ -74,7 +75,10 @@ def embedding_sparse(ids, indices, sizes, w, x, combiner, y):
 
 @Kernel
 def hashtable_lookup(wanted, keys, x, y, hits):
-    """keys rise. Of equal ones that is taken which halving meets first."""
+    """y[i] = x[k], hits[i] = 1 where keys[k] == wanted[i]; both 0 where there is no such key.
+
+    keys rise. Of equal ones that is taken which halving meets first.
+    """
     low, high = np.zeros(len(wanted), np.int64), np.full(len(wanted), len(keys))
     found = np.full(len(wanted), -1)
     while (open := (low < high) & (found < 0)).any():

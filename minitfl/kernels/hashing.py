@@ -24,12 +24,13 @@ DENSE, SPARSE = 2, 1  # of LSHProjectionType
 
 @Kernel
 def project_dense(seeds, x, type, w, y):
+    """y = 1 where the score is above 0, else 0"""
     y[...] = _sides(seeds, x, type, w).reshape(-1)
 
 
 @Kernel
 def project_sparse(seeds, x, type, w, y):
-    """All modulo 2**32."""
+    """y[hash] = the bits of its scores as one number + hash * 2**bits, modulo 2**32."""
     hashes, bits = seeds.shape
     values = np.left_shift(np.int64(1), np.arange(bits)[::-1])
     y[...] = _sides(seeds, x, type, w).astype(np.int64) @ values + (np.arange(hashes) << bits % 32)

@@ -30,7 +30,7 @@ def make_table(state, number, key, value, y):
 
 @Kernel
 def fill(state, handle, types, keys, values):
-    """The table's entries, unless it has some. types: those of keys and values."""
+    """table[keys] = values, unless it has entries. types: those of keys and values."""
     table = _table(state, handle, types)
     if table.entries is None:
         # of equal keys the last stays, hence backwards

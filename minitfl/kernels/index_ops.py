@@ -39,7 +39,7 @@ def check_indices(indices, limit: int, what: str) -> None:
 
 @Kernel
 def gather(x, indices, axis, batch_dims, y):
-    """The first batch_dims axes of x and indices go together."""
+    """y[b, i] = x[b, indices[b, i]] along the axis; b stands for the first batch_dims axes of both."""
     check_indices(indices, x.shape[axis], "gather")
     if not batch_dims:
         np.take(x, indices, axis=axis, out=y, mode="clip")
@@ -53,7 +53,7 @@ def gather(x, indices, axis, batch_dims, y):
 
 @Kernel
 def gather_nd(x, indices, y):
-    """indices (..., count): the first `count` axes of x."""
+    """y[i] = x[indices[i]]; indices (..., count): of the first `count` axes of x."""
     if indices.size and not x.size:
         raise ModelError(f"gather_nd from an empty tensor {x.shape}")
     parts = _multi_index(x.shape, indices, "gather_nd")
@@ -62,7 +62,7 @@ def gather_nd(x, indices, y):
 
 @Kernel
 def scatter_nd(indices, updates, y):
-    """What meets in one place is added up; bools are or-ed."""
+    """y = 0, then y[indices[i]] += updates[i]; bools are or-ed."""
     parts = _multi_index(y.shape, indices, "scatter_nd")
     y[...] = 0
     if not parts:  # each update is as large as y
@@ -80,7 +80,7 @@ def _multi_index(shape, indices, what):
 
 @Kernel
 def where(found, y):
-    """found: the index arrays of what is not 0."""
+    """y[i] = the multi-index i of what is not 0. found: the index arrays, one for each axis."""
     for axis, part in enumerate(found):
         y[:, axis] = part
 

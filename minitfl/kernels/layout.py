@@ -45,13 +45,16 @@ def rearrange(x, split, perm, y):
 
 @Kernel
 def pad_rearrange(x, inside, pad, zero, split, perm, y):
-    """rearrange the slices `inside` after padding: pad ((before, after) per axis) with the stored value of 0."""
+    """y = x[inside], padded, then rearranged; see rearrange.
+
+    pad: (before, after) for each axis; zero: the stored value that stands for 0.
+    """
     rearrange.numpy(np.pad(x[inside], pad, constant_values=zero), split, perm, y)
 
 
 @Kernel
 def rearrange_crop(x, split, perm, whole, crop, y):
-    """rearrange into the shape `whole`, then keep the slices `crop`."""
+    """y = x rearranged, seen with shape `whole`, of which the slices `crop` are kept; see rearrange."""
     y[...] = x.reshape(split).transpose(perm).reshape(whole)[crop]
 
 

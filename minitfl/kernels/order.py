@@ -24,13 +24,13 @@ SORTED_WHOLE = 4096  # a shorter row is sorted whole
 
 @Kernel
 def arg_max(x, axis, y):
-    """The first of the largest that is not NaN; 0 where all are NaN."""
+    """y = the first place of the largest that is not NaN; 0 where all are NaN."""
     y[...] = _first_extreme(x, axis, np.argmax, -np.inf)
 
 
 @Kernel
 def arg_min(x, axis, y):
-    """The first of the smallest that is not NaN; 0 where all are NaN."""
+    """y = the first place of the smallest that is not NaN; 0 where all are NaN."""
     y[...] = _first_extreme(x, axis, np.argmin, np.inf)
 
 
@@ -46,7 +46,10 @@ def _first_extreme(x, axis, pick, worst):
 
 @Kernel
 def top_k(x, values, indices):
-    """x (rows ..., n), values and indices (rows ..., k). NaN counts as smallest."""
+    """values = the k largest of each row, falling; indices = their places. NaN counts as smallest.
+
+    x (rows ..., n), values and indices (rows ..., k).
+    """
     n, k = x.shape[-1], values.shape[-1]
     if not values.size:
         return
@@ -83,7 +86,7 @@ def picked(x, first, which, values, indices):
 
 @Kernel
 def bucketize(x, boundaries, real, y):
-    """How many boundaries are <= x, for NaN all; boundaries (n,) float32. real: the type that x is compared in."""
+    """y = how many boundaries are <= x, for NaN all; boundaries (n,) float32. real: the type that x is compared in."""
     y[...] = np.searchsorted(boundaries, x.astype(real, copy=False), side="right")
 
 

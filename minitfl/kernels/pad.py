@@ -33,7 +33,7 @@ def pad(x, inside, value, y):
 
 @Kernel
 def mirror_pad(x, paddings, mode, y):
-    """mode: "reflect" or "symmetric"."""
+    """y = x reflected at its borders; mode: "reflect" or "symmetric"."""
     y[...] = np.pad(x, paddings, mode=mode) if paddings else x  # np.pad takes no scalars
 
 

@@ -34,7 +34,10 @@ COMPUTATIONS = {
 
 @Kernel
 def gather_windows(x, indices, index_axis, axes, offsets, sizes, y):
-    """axes: of x, for each number of an index; offsets: an axis of y for each axis of x, or None; sizes of a window."""
+    """y[batch, offset] = x[start(batch) + offset], the window moved inwards until it fits.
+
+    axes: of x, for each number of an index; offsets: an axis of y for each axis of x, or None; sizes: of a window.
+    """
     starts = _starts(indices, index_axis, offsets, y.ndim)
     flat = np.zeros(y.shape, np.int64)
     for axis, n in enumerate(x.shape):
@@ -46,8 +49,10 @@ def gather_windows(x, indices, index_axis, axes, offsets, sizes, y):
 
 @Kernel
 def scatter_windows(x, indices, updates, index_axis, axes, offsets, update, y):
-    """update: a ufunc that combines what is there with what comes, or None to replace it. Others as in gather_windows;
-    offsets are axes of the updates."""
+    """y = x, then y[start(batch) + offset] = update(that, updates[batch, offset]), one after another.
+
+    update: a ufunc, or None to replace what is there. axes, offsets: as in gather_windows, with axes of the updates.
+    """
     y[...] = x
     starts = _starts(indices, index_axis, offsets, updates.ndim)
     flat, inside = np.zeros(updates.shape, np.int64), np.ones(updates.shape, bool)

@@ -27,13 +27,14 @@ SKIPPED = 2 * 256  # counters that MULTINOMIAL goes past for each sample, whatev
 
 @Kernel
 def random_uniform(memory, seeds, y):
+    """y = uniform numbers in [0, 1), of 23 bits each"""
     for part, bits in _parts(memory, seeds, y):
         part[...] = _unit_float32(bits)[: part.size]
 
 
 @Kernel
 def random_normal(memory, seeds, y):
-    """Two uniform numbers, a radius and an angle, make two normal ones: its sine and its cosine."""
+    """y = sqrt(-2 * log(u)) * (sin, cos)(2 * pi * v): two uniform numbers u, v make two normal ones."""
     for part, bits in _parts(memory, seeds, y):
         first, second = _unit_float32(bits).reshape(-1, 2).T
         radius = np.sqrt(np.float32(-2) * np.log(np.maximum(first, LEAST)))
@@ -44,7 +45,10 @@ def random_normal(memory, seeds, y):
 
 @Kernel
 def multinomial(memory, seeds, logits, y):
-    """Infinite logits, and those that are no numbers, count as never."""
+    """y[b, j] = k with probability exp(logits[b, k]) / sum of them.
+
+    Infinite logits, and those that are no numbers, count as never.
+    """
     batch, samples = y.shape
     key, upper, start = _stream(memory, seeds, batch * ((samples + 3) // 4 * 4) * SKIPPED)
     finite = np.isfinite(logits)
@@ -62,7 +66,10 @@ def multinomial(memory, seeds, logits, y):
 
 @Kernel
 def random_bits(method, state, next_state, y):
-    """method: "philox" or "threefry". state (2 or 3,) uint64: key, counter, and for three the counter's upper half."""
+    """y = random bits, next_state = the state with its counter moved past them.
+
+    method: "philox" or "threefry". state (2 or 3,) uint64: key, counter, and for three the counter's upper half.
+    """
     key, start, *upper = (int(n) for n in state)
     rest = words(upper[0] if upper else key) if method == "philox" else []
     width = 2 + len(rest)

@@ -19,7 +19,7 @@ def name_variable(handle, y):
 
 @Kernel
 def assign(state, handle, type, x):
-    """The variable becomes a copy of x, of that tensor type."""
+    """variable = a copy of x, of that tensor type."""
     state.assign(handle.item(), type, x)
 
 

@@ -24,12 +24,16 @@ MOST_AXES = 8
 
 @Kernel
 def reverse(x, axes, y):
+    """y = x, turned around along the axes"""
     y[...] = np.flip(x, axes)
 
 
 @Kernel
 def reverse_sequence(x, lengths, sequence, batch, y):
-    """Row b of the axis `batch` begins with lengths[b] values along the axis `sequence` that are turned around."""
+    """y[b, i] = x[b, lengths[b] - 1 - i] where i < lengths[b], else x[b, i].
+
+    batch, sequence: the axes that b and i count along.
+    """
     n = x.shape[sequence]
     too_long = lengths > n
     if too_long.any():

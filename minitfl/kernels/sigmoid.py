@@ -38,6 +38,7 @@ def gelu_tanh(x, y):
 
 @Kernel
 def tanh(x, y):
+    """y = tanh(x)"""
     np.tanh(x, out=y)
 
 
@@ -56,7 +57,7 @@ def logistic(x, y):
 
 @Kernel
 def logistic_half(x, y):
-    """logistic on float16, computed in float32."""
+    """y = 1 / (1 + exp(-x)) on float16, computed in float32; see logistic."""
     for y, x in blocks(y, x):
         result = np.empty(x.shape, np.float32)
         logistic.numpy(x.astype(np.float32), result)

@@ -17,7 +17,7 @@ from minitfl.op import Call, Kernel, Site, op
 
 @Kernel
 def rfft2d(x, sides, y):
-    """Computed in float64, and rounded at the end. sides: (height, width)."""
+    """y = the half of the Fourier transform, computed in float64 and rounded once. sides: (height, width)."""
     count, step = math.prod(x.shape[:-2]), _pictures(sides)
     x = x.reshape(count, *x.shape[-2:])[:, : sides[0], : sides[1]]
     y = y.reshape(count, *y.shape[-2:])

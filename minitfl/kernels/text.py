@@ -16,6 +16,7 @@ from minitfl.op import Call, Kernel, Site, op
 
 @Kernel
 def skip_gram(rows, y):
+    """y = the rows"""
     y[...] = np.array(rows, object)
 
 

@@ -43,6 +43,7 @@ NOT_NEGATIVE = "Sqrt is only defined for non-negative values"
 
 @Kernel
 def absolute(x, y):
+    """y = |x|"""
     np.abs(x, out=y)
 
 
@@ -60,6 +61,7 @@ def _absolute(x, zero, factor, y_zero, low, high):
 
 @Kernel
 def negative(x, y):
+    """y = -x"""
     np.negative(x, out=y)
 
 
@@ -71,6 +73,7 @@ def flip_sign(x, y):
 
 @Kernel
 def square_root(x, y):
+    """y = sqrt(x)"""
     np.sqrt(x, out=y)
 
 
@@ -96,48 +99,55 @@ def inverse_root(x, y):
 
 @Kernel
 def square(x, y):
+    """y = x * x"""
     np.multiply(x, x, out=y)
 
 
 @Kernel
 def exponential(x, y):
+    """y = exp(x)"""
     np.exp(x, out=y)
 
 
 @Kernel
 def logarithm(x, y):
+    """y = log(x)"""
     np.log(x, out=y)
 
 
 @Kernel
 def sine(x, y):
+    """y = sin(x)"""
     np.sin(x, out=y)
 
 
 @Kernel
 def cosine(x, y):
+    """y = cos(x)"""
     np.cos(x, out=y)
 
 
 @Kernel
 def ceiling(x, y):
+    """y = the lowest whole number >= x"""
     np.ceil(x, out=y)
 
 
 @Kernel
 def floor(x, y):
+    """y = the highest whole number <= x"""
     np.floor(x, out=y)
 
 
 @Kernel
 def round_even(x, y):
-    """The nearest whole number; from the middle, the even one."""
+    """y = the whole number next to x; from the middle, the even one."""
     np.rint(x, out=y)
 
 
 @Kernel
 def sign(x, y):
-    """-1, 0 or 1; NaN stays."""
+    """y = -1, 0 or 1, as x is negative, 0 or positive; NaN stays."""
     np.sign(x, out=y)
 
 

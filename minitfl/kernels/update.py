@@ -24,7 +24,7 @@ MOST_DENSE_AXES = 4
 
 @Kernel
 def dynamic_update_slice(x, update, start, y):
-    """start (rank,): where the update begins."""
+    """y = x, but the update where it begins at `start` (rank,), moved inwards until it fits."""
     y[...] = x
     most = np.subtract(x.shape, update.shape)
     begins = np.clip(start, 0, most).tolist()
@@ -33,7 +33,10 @@ def dynamic_update_slice(x, update, start, y):
 
 @Kernel
 def sparse_to_dense(indices, values, default, y):
-    """indices (count, rank): a multi-index for each value. Where two meet, the later one stays."""
+    """y = default, but values[i] at indices[i].
+
+    indices (count, rank): a multi-index for each value. Where two meet, the later one stays.
+    """
     for axis, n in enumerate(y.shape):
         check_indices(indices[:, axis], n, "sparse_to_dense")
     y[...] = default.reshape(())
