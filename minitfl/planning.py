@@ -19,6 +19,7 @@ from minitfl.op import Call, NotYet, Preparation, Site, State, find
 from minitfl.plan import Plan, Shape, Step
 
 FOLD_NBYTES = 1 << 28  # a larger result is computed at its turn
+MOST_NBYTES = 1 << 40  # of one tensor
 
 
 class PlannedSubgraph:
@@ -258,7 +259,7 @@ class _Planning:
         ]
         for i in first:
             if self._in_arena(i):
-                _check_nbytes(self.now[i], self.now[i].nbytes)
+                _check_nbytes(self.now[i])
         layout = arena.plan(lives + scratch)
         steps = tuple(
             replace(
@@ -332,7 +333,7 @@ def check_outputs(node: Node, call: Call) -> None:
     for t in call.outputs:
         if any(n < 0 for n in t.known_shape):
             raise ModelError(f"output tensor {t.index} would have the shape {t.shape}")
-        _check_nbytes(t, t.nbytes)
+        _check_nbytes(t)
 
 
 def placed(error: ModelError, subgraph: Subgraph, node: Node, what: str) -> ModelError:
@@ -348,14 +349,11 @@ def placed(error: ModelError, subgraph: Subgraph, node: Node, what: str) -> Mode
     return made
 
 
-def _check_nbytes(t: Tensor, nbytes: int) -> None:
-    if nbytes > MOST_NBYTES:
+def _check_nbytes(t: Tensor) -> None:
+    if t.nbytes > MOST_NBYTES:
         raise ModelError(
             f"BytesRequired number of elements overflowed: tensor {t.index} '{t.name}' has the shape {t.shape}"
         )
-
-
-MOST_NBYTES = 1 << 40
 
 
 def _shapeless(t: Tensor) -> Tensor:
