@@ -9,8 +9,9 @@
     int8 uint8 int16             same         multiply_int          MUL
     int16                        int8 uint8   multiply_half         MUL
     float32 int32 / int8         same         squared_difference*   SQUARED_DIFFERENCE
-    any real number              same         maximum minimum       MAXIMUM MINIMUM
-    floats                       same         arctan2               ATAN2
+    float32 float16 bfloat16     same         maximum minimum       MAXIMUM MINIMUM
+    uint8 int8 int16 int32 int64 same         maximum minimum       MAXIMUM MINIMUM
+    float16 to float64, bfloat16 same         arctan2               ATAN2
 
 A result is clamped to low..high, the range of the fused activation within what the type can hold: a float sum that
 overflows gives the largest finite number. Integers that are not quantized wrap.

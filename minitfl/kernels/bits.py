@@ -39,9 +39,6 @@ def take_bits(x, y):
     y.reshape(-1).view(np.uint8)[...] = np.ascontiguousarray(x).reshape(-1).view(np.uint8)
 
 
-# ---- preparations
-
-
 def _integers(site: Site, kernel: Kernel, room: int = 0) -> Call:
     x1, x2, y = two_operands(site)
     if x1.type not in INTEGERS:

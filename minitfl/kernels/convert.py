@@ -11,7 +11,10 @@
                   all others                    all others                   convert
                   float32                       int4 int2 uint4              cut_off
     QUANTIZE      float32                       int4 uint4 int8 uint8 int16  quantize
-                  int8 uint8 int16 int32        int8 uint8 int16 int32       requantize; 8 bits to 8 bits: a table
+                  int8 uint8                    int8 uint8                   lookup, in a table made by _requantized
+                  int8 uint8                    int16                        requantize
+                  int16                         int8 int16 int32             requantize
+                  int32                         int8 int16                   requantize
     DEQUANTIZE    int2 int4 uint4 int8 uint8    float32                      dequantize
                   int16                         float32                      dequantize
                   float16                       float32                      convert
@@ -43,7 +46,7 @@ from minitfl.kernels.fixedpoint import (
     stored_range,
     wrap_int32,
 )
-from minitfl.kernels.tables import lookup
+from minitfl.kernels.tables import by_table, stored_values
 from minitfl.op import Call, Kernel, Site, op
 
 CAST_TYPES = frozenset(
@@ -129,7 +132,11 @@ def quantize(x, scale, zero, low, high, y):
 def requantize(x, x_zero, multiplier, shift, y_zero, low, high, y):
     """y = clip(rescale_wrapped(x - x_zero) + y_zero)"""
     for y, x in blocks(y, x):
-        y[...] = np.clip(rescale_wrapped(x.astype(np.int64) - x_zero, multiplier, shift) + y_zero, low, high)
+        y[...] = _requantized(x, x_zero, multiplier, shift, y_zero, low, high)
+
+
+def _requantized(x, x_zero, multiplier, shift, y_zero, low, high):
+    return np.clip(rescale_wrapped(x.astype(np.int64) - x_zero, multiplier, shift) + y_zero, low, high)
 
 
 @Kernel
@@ -187,9 +194,7 @@ def quantize_(site: Site) -> Call:
     multiplier, shift = quantize_multiplier(x.scale / y.scale)
     numbers = (x.zero, multiplier, shift, y.zero, *stored_range(y.type))
     if x.dtype.itemsize == 1 and y.dtype.itemsize == 1:
-        table = np.empty(256, y.dtype)
-        requantize.numpy(np.arange(256, dtype=np.uint8).view(x.dtype), *numbers, table)
-        return Call(lookup, (x, table, y), (y,))
+        return by_table(x, _requantized(stored_values(x.type), *numbers), y)
     return Call(requantize, (x, *numbers, y), (y,), workspace=workspace(y))
 
 

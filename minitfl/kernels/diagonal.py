@@ -39,9 +39,6 @@ def _diagonals(y):
     return np.einsum("...ii->...i", y[..., : min(y.shape[-2:]), : min(y.shape[-2:])])
 
 
-# ---- preparations
-
-
 @op("MATRIX_DIAG", max_version=1)
 def matrix_diag_(site: Site) -> Call:
     site.arity(1, 1)

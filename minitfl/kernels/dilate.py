@@ -22,9 +22,6 @@ def spread(x, taken, places, value, y):
     y[places] = x[taken]
 
 
-# ---- preparations
-
-
 @op("DILATE", max_version=1)
 def dilate(site: Site) -> Call:
     site.arity(3, 1)

@@ -153,7 +153,7 @@ def _word(keys, start, size=8):
     return np.ascontiguousarray(keys[:, start : start + size]).view(f"<u{size}")[:, 0].astype(np.uint64)
 
 
-# ---- preparation
+# ---- preparations
 
 
 @op("LSH_PROJECTION")

@@ -37,6 +37,9 @@ def mirror_pad(x, paddings, mode, y):
     y[...] = np.pad(x, paddings, mode=mode) if paddings else x  # np.pad takes no scalars
 
 
+# ---- preparations
+
+
 @op("PAD", max_version=6)
 def pad_(site: Site) -> Call:
     return _pad(site)

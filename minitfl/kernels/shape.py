@@ -36,6 +36,9 @@ def count_up(start, delta, y):
         np.cumsum(steps, out=y)
 
 
+# ---- preparations
+
+
 @op("SHAPE", max_version=1)
 def shape(site: Site) -> Call:
     site.arity(1, 1)

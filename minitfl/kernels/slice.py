@@ -22,6 +22,9 @@ def take_slices(x, split, slices, y):
     y[...] = x.reshape(split)[slices].reshape(y.shape)
 
 
+# ---- preparations
+
+
 @op("SLICE", max_version=8)
 def slice_(site: Site) -> Call:
     site.arity(3, 1)

@@ -30,9 +30,6 @@ def _pictures(sides: tuple[int, ...]) -> int:
     return max(1, BLOCK // (sides[0] * sides[1]))
 
 
-# ---- preparation
-
-
 @op("RFFT2D")
 def rfft2d_(site: Site) -> Call:
     site.arity(2, 1)

@@ -48,9 +48,6 @@ def _rows(words: list[bytes], size: int, skip: int, shorter: bool) -> list[bytes
     return found
 
 
-# ---- preparation
-
-
 @op("SKIP_GRAM")
 def skip_gram_(site: Site) -> Call:
     site.arity(1, 1)
