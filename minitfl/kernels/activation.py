@@ -25,6 +25,7 @@ from minitfl.kernels.fixedpoint import (
     quantize_one,
     rescale_twice,
     rounding_shift_int16,
+    saturate_int16,
     stored_range,
     wrap_int16,
 )
@@ -120,10 +121,10 @@ def prelu_int(x, slope, zero, slope_zero, factor, slope_factor, y_zero, low, hig
 def _hard_swish(x, zero, relu_factor, factor, y_zero):
     """hard_swish on stored 8-bit numbers, in 16-bit variables; the factors are (multiplier of 15 bits, shift)."""
     x = (x - zero) << 7
-    gate = np.clip(x << max(relu_factor[1] - 1, 0), -32768, 32767)
+    gate = saturate_int16(x << max(relu_factor[1] - 1, 0))
     gate = high_mul_int16(gate, relu_factor[0])
     if relu_factor[1] > 0:
-        gate = np.clip(gate << 1, -32768, 32767)
+        gate = saturate_int16(gate << 1)
     gate = rounding_shift_int16(gate, max(-relu_factor[1], 0))
     gate = (gate + (1 << 15)) >> 1
     product = gate * high_mul_int16(x, factor[0])

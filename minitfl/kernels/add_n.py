@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from minitfl.kernels.broadcast import refused
+from minitfl.kernels.fixedpoint import finite_range
 from minitfl.op import Call, Kernel, Site, op
 
 
@@ -35,5 +36,4 @@ def add_n(site: Site) -> Call:
     y = replace(site.output(0), type=first.type).reshaped(first.known_shape)
     if first.type not in ("float32", "int32"):
         return refused(y, f"ADD_N of type {first.type}")
-    limits = np.finfo(y.dtype) if y.type == "float32" else np.iinfo(y.dtype)
-    return Call(sum_of, (limits.min, limits.max, *operands, y), (y,))
+    return Call(sum_of, (*finite_range(y.type), *operands, y), (y,))

@@ -23,6 +23,7 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import BLOCK
+from minitfl.kernels.checks import check_types
 from minitfl.kernels.fixedmath import inverse_square_roots
 from minitfl.kernels.fixedpoint import high_mul, rescale_twice, rounding_shift
 from minitfl.op import Call, Kernel, Site, op
@@ -88,7 +89,7 @@ def l2_normalization(site: Site) -> Call:
     site.expect(x.rank >= 1, "an input of rank 0")
     if y.type not in ("float32", "uint8", "int8"):
         site.unsupported(f"an output of type {y.type}")
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     activation = site.enum("fused_activation_function", "ActivationFunctionType")
     site.expect(activation == "NONE", f"a fused {activation}")
     if y.type != "float32":

@@ -24,6 +24,7 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
+from minitfl.kernels.checks import check_types
 from minitfl.kernels.fixedpoint import (
     activation_range,
     finite_activation_range,
@@ -158,7 +159,7 @@ def _checked(site: Site, types: tuple[str, ...]) -> tuple[Tensor, Tensor, tuple[
     site.arity(1, 1)
     x, y = site.input(0), site.output(0)
     site.expect(x.rank == 4, f"an input of rank {x.rank}")
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     padding = site.enum("padding", "Padding")
     filter = (site.options.filter_height, site.options.filter_width)
     stride = (site.options.stride_h, site.options.stride_w)

@@ -27,6 +27,7 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused
+from minitfl.kernels.checks import check_types
 from minitfl.kernels.fixedpoint import (
     finite_range,
     quantize_multiplier,
@@ -258,7 +259,7 @@ def _checked(site: Site, types: tuple[str, ...]) -> tuple[Tensor, Tensor]:
     if x.type not in types:
         site.unsupported(f"an input of type {x.type}")
     site.expect(axis.type == "int32", f"axes of type {axis.type}")
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     for t in (x, y):
         zero = t.numbers[1]
         site.expect(x.type != "int16" or zero == 0, f"int16 tensor {t.index} has zero point {zero}")

@@ -21,6 +21,7 @@ import numpy as np
 
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import refused, wrong
+from minitfl.kernels.checks import check_types
 from minitfl.op import Call, Kernel, Site, op
 
 TYPES = frozenset("float32 float64 int8 uint8 int16 int32 int64 bool".split())
@@ -154,7 +155,7 @@ def stablehlo_reduce_window(site: Site) -> Call:
 
 def _checked(site: Site, x: Tensor, init: Tensor) -> Tensor:
     y = site.output(0)
-    site.expect(x.type == y.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     site.expect(x.type == init.type, f"the input is {x.type}, the first value {init.type}")
     site.expect(0 < x.rank <= MOST_AXES, f"an input of rank {x.rank}")
     site.expect(init.size > 0, "the first value is missing")

@@ -18,6 +18,7 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import wrong
+from minitfl.kernels.checks import check_types
 from minitfl.kernels.fixedpoint import finite_range
 from minitfl.op import Call, Kernel, Site, op
 
@@ -65,7 +66,7 @@ def cumsum_(site: Site) -> Call:
     site.expect(axis.size == 1, f"the axis has {axis.size} elements")
     site.expect(x.rank >= 1, "an input of rank 0")
     y = site.output(0).reshaped(x.known_shape)
-    site.expect(y.type == x.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
     return Call(cumsum, (x, axis, bool(site.options.exclusive), bool(site.options.reverse), y), (y,))
 
 
@@ -123,7 +124,7 @@ def _unsorted(site: Site, combine: np.ufunc, start) -> Call:
 def _check_types(site: Site, x: Tensor, ids: Tensor, y: Tensor) -> None:
     site.expect(x.type in ("int32", "float32"), f"an input of type {x.type}")
     site.expect(ids.type == "int32", f"ids of type {ids.type}")
-    site.expect(y.type == x.type, f"the input is {x.type}, the output {y.type}")
+    check_types(site, x, y)
 
 
 def _fault_of_sorted(ids: np.ndarray) -> str:

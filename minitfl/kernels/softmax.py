@@ -28,6 +28,7 @@ from minitfl.kernels.fixedpoint import (
     rescale_wrapped,
     round_away,
     rounding_shift,
+    saturate_int16,
     shift_half_up,
     stored_range,
 )
@@ -102,13 +103,13 @@ def softmax_int16(x, factor, exp_table, reciprocal_table, y):
     """
     for x, y in _rows(x, y):
         distance = x.astype(np.int64) - x.max(-1, keepdims=True)
-        place = np.clip(rescale_wrapped(distance, *factor) + 32767, -32768, 32767).astype(np.int16)
+        place = saturate_int16(rescale_wrapped(distance, *factor) + 32767).astype(np.int16)
         exps = np.empty(x.shape, np.int16)
         interpolate.numpy(place, exp_table, exps)
         total = exps.sum(-1, keepdims=True, dtype=np.int64)
         leading = leading_zeros(total)
         mantissa = shift_half_up(total << (leading - 1), 14)
-        place = np.clip(mantissa - (1 << 15) - (1 << 16), -32768, 32767).astype(np.int16)
+        place = saturate_int16(mantissa - (1 << 15) - (1 << 16)).astype(np.int16)
         scale = np.empty(place.shape, np.int16)
         interpolate.numpy(place, reciprocal_table, scale)
         right = 31 - leading

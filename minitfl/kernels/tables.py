@@ -17,7 +17,7 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.broadcast import blocks, workspace
-from minitfl.kernels.fixedpoint import round_away, shift_half_up, stored_range
+from minitfl.kernels.fixedpoint import round_away, saturate_int16, shift_half_up, stored_range
 from minitfl.op import Call, Kernel
 
 Function = Callable[[np.ndarray], np.ndarray]  # real numbers to real numbers of the same type, element by element
@@ -104,7 +104,7 @@ def table16(function: Function, x_scale, x_zero, y_scale, y_zero, real: type = n
         between = round_away((ends[1:] + entries[:512]) / real(2))
         entries[:512] -= round_away((between - round_away(middles)) / real(2))
         entries[512] = round_away(function(np.array([high], real)) * inverse)[0]
-        return np.clip(np.nan_to_num(entries, nan=0.0), -32768, 32767).astype(np.int16)
+        return saturate_int16(np.nan_to_num(entries, nan=0.0)).astype(np.int16)
 
 
 def tabulated(function: Function, x: Tensor, y: Tensor) -> Call:
