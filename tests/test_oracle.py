@@ -234,6 +234,22 @@ def test_check_fails_on_a_planted_difference(monkeypatch):
         check(add_model(), [ONES, ONES], ulps=2)
 
 
+def test_check_tries_as_often_as_it_is_told(monkeypatch):
+    """Each time with a fresh process; what differs in all of them counts."""
+    calls = []
+
+    def chance(content, inputs, **keywords):
+        calls.append(content)
+        return [np.float32([len(calls)])]
+
+    monkeypatch.setattr(oracle.official, "run", chance)
+    monkeypatch.setattr(cases, "ours", lambda *_, **__: [np.float32([3])])
+    assert check(b"", [], tries=3) == "equal"
+    with pytest.raises(AssertionError, match=r"minitfl np.float32\(3.0\)"):
+        check(b"", [], tries=3)
+    assert len(calls) == 6
+
+
 def test_check_compares_stages(monkeypatch):
     def raises_at(stage, kind=RuntimeError):
         def planted(content, inputs, sequence=False):

@@ -1,4 +1,8 @@
-"""LSTM on integers whose sums are int8: twelve intermediate tensors. Over several invokes."""
+"""LSTM on integers whose sums are int8: twelve intermediate tensors. Over several invokes.
+
+The official kernel reads a multiplier and its shift from behind a table, wherever that leads. What it makes of sums of
+0 is 0, but for a few of the shifts that may lie there: so each case may be tried in several processes.
+"""
 
 import ctypes
 import ctypes.util
@@ -11,6 +15,8 @@ from minitfl.kernels import lstm_int8
 from minitfl.kernels.lstm_int8 import normalised
 from tests.cases import SEEDS, OursFailed, check, differential, ours
 from tests.kernels.lstm_cells import GATES, INTEGER_FORMS, OneWay
+
+TRIES = 4
 
 
 class Int8(OneWay):
@@ -110,7 +116,7 @@ def test_cells(as_in_c, form, seed):
     """The input gate's weights and peepholes may be there; they are not used."""
     cell = Int8(seed, form)
     content = cell.content()
-    check(content, cell.turns(5), sequence=True)
+    check(content, cell.turns(5), sequence=True, tries=TRIES)
 
 
 @differential(60)
@@ -120,7 +126,7 @@ def test_wide_cells(as_in_c, seed):
     cell = Int8(seed, cells=24, batch=6)
     cell.units, cell.clips = 24, [0.0, 0.0]
     content = cell.content()
-    check(content, cell.turns(), sequence=True)
+    check(content, cell.turns(), sequence=True, tries=TRIES)
 
 
 def test_the_output_gate_hears_the_state(official, as_in_c):
@@ -134,9 +140,14 @@ def test_the_output_gate_hears_the_state(official, as_in_c):
         content, turns = cell.content(), cell.turns()
         weights = deaf.weights
         deaf.weights = lambda m, weights=weights, deaf=deaf: _deafened(m, weights(m), deaf)
-        theirs = official.run(content, turns, sequence=True)
-        for a, b in zip(ours(deaf.content(), turns, sequence=True), theirs, strict=True):
-            np.testing.assert_array_equal(a[0], b[0])
+        mine = ours(deaf.content(), turns, sequence=True)
+        for _ in range(TRIES):
+            theirs = official.run(content, turns, sequence=True)
+            equal = all(np.array_equal(a[0], b[0]) for a, b in zip(mine, theirs, strict=True))
+            if equal:
+                break
+            official.close()
+        assert equal
         differ += any(np.any(a[0] != b[0]) for a, b in zip(ours(content, turns, sequence=True), theirs, strict=True))
     assert differ > 3
 
