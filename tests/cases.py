@@ -351,7 +351,8 @@ def array(draw, type, shape, low=None, high=None, special=False):
     if type.startswith("complex"):
         part = "float32" if type == "complex64" else "float64"
         real, imag = (array(draw, part, shape, low, high, special) for _ in range(2))
-        return (real + 1j * imag).astype(type)
+        with np.errstate(invalid="ignore"):  # 1j * inf
+            return (real + 1j * imag).astype(type)
     if type.startswith(("float", "bfloat")):
         return _floats(rng, kind, type, shape, low, high, special)
     least, most = RANGES[type]

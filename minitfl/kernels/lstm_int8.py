@@ -74,7 +74,7 @@ def normalised(x, coefficients, scale, bias):
     """coefficients * scale * (x - mean) / deviation + bias * scale / 2**10, with scale 2**-12, each row by itself.
 
     Sums are taken in float32 in the order of the row, so that they come out as in C++. Rows of equal numbers have a
-    deviation of 1e-4; where rounding makes a variance negative the result is the lowest number.
+    deviation of 1e-4; where rounding makes a variance negative the result is 0.
     """
     x = x.astype(np.float32)
     n = np.float32(x.shape[-1])
@@ -83,7 +83,7 @@ def normalised(x, coefficients, scale, bias):
     inverse = np.float32(1) / np.sqrt(np.where(variance == 0, np.float32(1e-8), variance))
     y = (x - mean) * inverse * coefficients.astype(np.float32) * scale
     y += bias.astype(np.float32) * (np.float32(2.0**-10) * scale)
-    return saturate_int16(np.nan_to_num(round_away(y * np.float32(4096)), nan=-32768.0)).astype(np.int64)
+    return saturate_int16(np.nan_to_num(round_away(y * np.float32(4096)), nan=0.0)).astype(np.int64)
 
 
 def logistic(x):
