@@ -185,7 +185,10 @@ def test_a_loop_over_what_is_known_only_while_running(official):
         )
 
     content = model([((5,), "bool")], make)
-    check(content, [[np.array(f, bool)] for f in ([0, 1, 0, 1, 1], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1])], sequence=True)
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        some = rng.integers(0, 2, 5)
+        check(content, [[np.array(f, bool)] for f in (some, [1, 0, 0, 0, 0], [1, 1, 1, 1, 1])], sequence=True)
 
 
 @pytest.mark.parametrize("before, after", [((), (1,)), ((1,), ())])
@@ -265,8 +268,10 @@ def test_a_branch_may_find_its_shape_while_running(official):
             [((), "int64")],
         ),
     )
-    x = np.int32([0, 3, 0, -1])
-    check(content, [[np.array(c), x] for c in (True, False, True)], sequence=True)
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        x = rng.integers(-1, 2, 4).astype(np.int32)
+        check(content, [[np.array(c), x] for c in (True, False, True)], sequence=True)
 
 
 @pytest.mark.parametrize("flag", [True, False])

@@ -264,8 +264,10 @@ def test_branches_start_anew_at_each_call(official):
     for result in results:
         m.op("IF", [condition, n, x], result, **branches)
         m.output(*result)
-    turns = [[np.array(flag), np.int32(0), np.zeros(3, np.float32)] for flag in (True, True, False, True, False)]
-    check(m.content(), turns, sequence=True)
+    content, rng = m.content(), np.random.default_rng(0)
+    for _ in range(200):
+        turns = [[np.array(flag), np.int32(0), np.zeros(3, np.float32)] for flag in rng.integers(0, 2, 5).astype(bool)]
+        check(content, turns, sequence=True)
 
 
 @pytest.mark.parametrize("grows", [False, True])
