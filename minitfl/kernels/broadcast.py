@@ -46,6 +46,17 @@ def blocks(y: np.ndarray, *operands: np.ndarray) -> Iterator[tuple[np.ndarray, .
             yield from blocks(y[part], *(x[part] for x in wide))
 
 
+def row_blocks(x, y) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """x and y as rows of the last axis, as many at a time as have BLOCK elements. All are views."""
+    if not y.size:
+        return
+    depth = y.shape[-1]
+    x, y = x.reshape(-1, depth), y.reshape(-1, depth)
+    step = max(1, BLOCK // depth)
+    for start in range(0, len(y), step):
+        yield x[start : start + step], y[start : start + step]
+
+
 def workspace(*outputs: Tensor, nbytes: int = 8, arrays: int = 6) -> int:
     """Bytes that bound the temporaries of a kernel that goes through `blocks` with that many arrays at a time."""
     return min(max(output.size for output in outputs), BLOCK) * nbytes * arrays

@@ -17,12 +17,10 @@ c + radius; this is the formula.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from minitfl.graph import Tensor
-from minitfl.kernels.broadcast import BLOCK
+from minitfl.kernels.broadcast import BLOCK, row_blocks
 from minitfl.kernels.checks import check_types
 from minitfl.kernels.fixedmath import inverse_square_roots
 from minitfl.kernels.fixedpoint import high_mul, rescale_twice, rounding_shift
@@ -41,7 +39,7 @@ def unit(x, y):
 @Kernel
 def unit_uint8(x, x_zero, y):
     """unit on stored integers (rows, depth): 128 times the value, divided and rounded in two steps."""
-    for part, block in _rows(x, y):
+    for part, block in row_blocks(x, y):
         values = np.subtract(part, x_zero, dtype=np.int64)
         multiplier, shift = inverse_square_roots(np.square(values).sum(axis=1, keepdims=True))
         scaled = rounding_shift(high_mul(128 * values, multiplier), -shift)
@@ -51,7 +49,7 @@ def unit_uint8(x, x_zero, y):
 @Kernel
 def unit_int8(x, x_zero, y):
     """unit on stored integers (rows, depth)."""
-    for part, block in _rows(x, y):
+    for part, block in row_blocks(x, y):
         values = np.subtract(part, x_zero, dtype=np.int64)
         multiplier, shift = inverse_square_roots(np.square(values).sum(axis=1, keepdims=True))
         block[...] = np.clip(rescale_twice(values, multiplier, shift + 7), -128, 127)
@@ -61,7 +59,7 @@ def unit_int8(x, x_zero, y):
 def local_response(x, radius, bias, alpha, beta, y):
     """x (rows, depth) times (bias + alpha * the sum of squares of 2 * radius + 1 channels)**-beta; float32."""
     depth = x.shape[1]
-    for part, block in _rows(x, y):
+    for part, block in row_blocks(x, y):
         squares = np.square(part)
         total = squares.copy()
         for distance in range(1, min(radius, depth - 1) + 1):
@@ -70,13 +68,6 @@ def local_response(x, radius, bias, alpha, beta, y):
         total *= alpha
         total += bias
         np.multiply(part, total**-beta, out=block)
-
-
-def _rows(x, y) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Matching blocks of rows."""
-    step = max(1, BLOCK // max(x.shape[1], 1))
-    for start in range(0, len(x), step):
-        yield x[start : start + step], y[start : start + step]
 
 
 # ---- preparations

@@ -12,13 +12,12 @@ most 256 of them, which are tabulated by their distance from the row's largest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 
 from minitfl.graph import Tensor
-from minitfl.kernels.broadcast import BLOCK, refused, workspace
+from minitfl.kernels.broadcast import refused, row_blocks, workspace
 from minitfl.kernels.checks import check_types
 from minitfl.kernels.fixedmath import exp_negative, leading_zeros, log, scaled_reciprocal
 from minitfl.kernels.fixedpoint import (
@@ -43,7 +42,7 @@ SUM_BITS = 12  # sums of exponentials are Q12 numbers: below 4096
 @Kernel
 def softmax(x, beta, y):
     """y = e / sum(e), e = exp(beta * (x - max(x)))"""
-    for x, y in _rows(x, y):
+    for x, y in row_blocks(x, y):
         np.subtract(x, _largest(x), out=y)
         np.multiply(y, y.dtype.type(beta), out=y)
         np.exp(y, out=y)
@@ -53,7 +52,7 @@ def softmax(x, beta, y):
 @Kernel
 def softmax_half(x, beta, y):
     """softmax on float16, in float32; the exponentials are rounded to float16 before they are divided."""
-    for x, y in _rows(x, y):
+    for x, y in row_blocks(x, y):
         wide = x.astype(np.float32)
         wide = np.exp((wide - _largest(wide)) * np.float32(beta))
         y[...] = wide.astype(np.float16).astype(np.float32) / wide.sum(-1, keepdims=True)
@@ -62,7 +61,7 @@ def softmax_half(x, beta, y):
 @Kernel
 def log_softmax(x, y):
     """y = x - max(x) - log(sum(exp(x - max(x))))"""
-    for x, y in _rows(x, y):
+    for x, y in row_blocks(x, y):
         np.subtract(x, _largest(x), out=y)
         y -= np.log(np.exp(y).sum(-1, keepdims=True))
 
@@ -76,7 +75,7 @@ def softmax_int(x, exps, sums, reals, y_zero, y_scale, rounds_down, y):
     them where `exps` is None; rounds_down: those are y = floor(real + 1/2) without y_zero.
     """
     bits, info = y.dtype.itemsize * 8, np.iinfo(y.dtype)
-    for x, y in _rows(x, y):
+    for x, y in row_blocks(x, y):
         distance = x.max(-1, keepdims=True).astype(np.int64) - x
         in_fixed_point = np.zeros(distance.shape[:-1], bool)
         if exps is not None:
@@ -101,7 +100,7 @@ def softmax_int16(x, factor, exp_table, reciprocal_table, y):
 
     exp_table (513,): exp on -10..0; reciprocal_table (513,): 1 / (1 + x) on 0..1; both in units of 2**-15.
     """
-    for x, y in _rows(x, y):
+    for x, y in row_blocks(x, y):
         distance = x.astype(np.int64) - x.max(-1, keepdims=True)
         place = saturate_int16(rescale_wrapped(distance, *factor) + 32767).astype(np.int16)
         exps = np.empty(x.shape, np.int16)
@@ -124,7 +123,7 @@ def log_softmax_int(x, differences, sums, back, farthest, y):
     shift) from Q5 to distances; farthest: the largest distance that is not negligible.
     """
     info = np.iinfo(y.dtype)
-    for x, y in _rows(x, y):
+    for x, y in row_blocks(x, y):
         distance = x.max(-1, keepdims=True).astype(np.int64) - x
         total = sums[distance].sum(-1, keepdims=True)
         # a sum beyond Q12 is halved until it fits, and the logarithm of what was taken out added
@@ -136,17 +135,6 @@ def log_softmax_int(x, differences, sums, back, farthest, y):
 
 
 LOG_2 = int(np.floor(np.log(2) * 2**26 + 0.5))  # in Q5
-
-
-def _rows(x, y) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """x and y as rows of the last axis, some of them at a time."""
-    if y.size == 0:
-        return
-    depth = y.shape[-1]
-    x, y = x.reshape(-1, depth), y.reshape(-1, depth)
-    step = max(1, BLOCK // depth)
-    for start in range(0, y.shape[0], step):
-        yield x[start : start + step], y[start : start + step]
 
 
 def _largest(x):
