@@ -9,15 +9,15 @@ What belongs to an interpreter, and outlives a Frame, is in `runtime`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minitfl.errors import ModelError, ModelRuntimeError
+from minitfl.errors import ModelError
 from minitfl.graph import OBJECTS, Node, Tensor
+from minitfl.memory import aligned
 from minitfl.op import Call, Memory, NotYet, Site
 from minitfl.op import State as StateMark
 from minitfl.plan import Plan, Shape, Step
@@ -25,6 +25,7 @@ from minitfl.planning import Lookup, PlannedSubgraph, Planner, check_outputs, pl
 from minitfl.state import State
 
 if TYPE_CHECKING:
+    from minitfl.engine.engine import Fast
     from minitfl.runtime import Runtime
 
 
@@ -37,26 +38,6 @@ class NoData(LookupError):
 
 
 # ---- memory
-
-
-def aligned(nbytes: int) -> np.ndarray:
-    """Zeroed bytes whose address is a multiple of 64."""
-    if nbytes > physical_memory():
-        raise ModelRuntimeError(f"{nbytes} bytes are needed, and the machine has {physical_memory()}")
-    try:
-        block = np.zeros(nbytes + 64, np.uint8)
-    except MemoryError as error:
-        raise ModelRuntimeError(f"{nbytes} bytes are needed, and the system does not give them") from error
-    start = -block.ctypes.data % 64 if nbytes else 0
-    return block[start : start + nbytes]
-
-
-def physical_memory() -> int:
-    """Bytes; a guess where the system does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 1 << 34
 
 
 def _empty(t: Tensor) -> np.ndarray:
@@ -84,28 +65,79 @@ class Frame:
         self.plan = plan
         self.runtime = runtime
         self.variables = {} if variables is None else variables
-        block = aligned(plan.arena_nbytes) if block is None else block
-        self.arrays: list[np.ndarray | None] = [self._array(i, t, block) for i, t in enumerate(plan.tensors)]
-        self._bound: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self.block = aligned(plan.arena_nbytes) if block is None else block
+        self.arrays: list[np.ndarray | None] = [self._array(i, t) for i, t in enumerate(plan.tensors)]
+        self._bound: list[tuple[Callable[..., None], tuple[Any, ...]] | None] = [None] * len(plan.steps)
         self._late: dict[int, LateCall] = {}  # by node
         self._callables: dict[int, CallableSubgraph] = {}
-        for step in plan.steps:
-            self._bound.append(self._bind(step, block))
+        self.fast: Fast | None = None
+        self._turns = self._arrange()
 
     def run(self) -> None:
         """Every step, in order."""
-        n = 0
-        try:
+        if self._waits:
+            self._turns = self._arrange()
+        if len(self._turns) == 1 and self._turns[0].fast:
+            self._run_fast(self._turns[0])
+            return
+        with np.errstate(all="ignore"):
+            for turn in self._turns:
+                if turn.fast:
+                    self._run_fast(turn)
+                else:
+                    self._run_numpy(turn.first)
+
+    def _run_fast(self, turn: Turn) -> None:
+        assert self.fast is not None
+        first = turn.first
+        while first < turn.last:
+            failed = self.fast.run(first, turn.last)
+            if failed < 0:
+                return
             with np.errstate(all="ignore"):
-                for n, (kernel, args) in enumerate(self._bound):  # noqa: B007
-                    kernel(*args)
+                self._run_numpy(failed)  # says what is wrong, or does what the fast kernel can't
+            first = failed + 1
+
+    def _run_numpy(self, n: int) -> None:
+        kernel, args = self.numpy_form(n)
+        try:
+            kernel(*args)
         except ModelError as error:
             raise placed(error, self.plan.subgraph, self.plan.steps[n].node, "invoke") from error
 
     def steps(self) -> Iterator[BoundStep]:
         """The steps one at a time; each must be run before the next is asked for."""
-        for step, (kernel, args) in zip(self.plan.steps, self._bound, strict=True):
-            yield BoundStep(self, step, kernel, args)
+        for n in range(len(self.plan.steps)):
+            yield BoundStep(self, n)
+
+    def numpy_form(self, n: int) -> tuple[Callable[..., None], tuple[Any, ...]]:
+        """(kernel, args) of a step."""
+        bound = self._bound[n]
+        if bound is None:
+            bound = self._bound[n] = self._bind(self.plan.steps[n])
+        return bound
+
+    def memory_of(self, key: Any, t: Tensor) -> np.ndarray:
+        """Where a tensor lies: by its index, or ("scratch", identity)."""
+        if isinstance(key, tuple):
+            return _view(self.block, self.plan.places[key], t)
+        array = self.arrays[key]
+        assert array is not None
+        return array
+
+    def _arrange(self) -> tuple[Turn, ...]:
+        """Which form each step takes; neighbours that have a fast one take their turn together."""
+        engine = self.runtime.engine
+        self.fast = engine.bind(self) if engine is not None else None
+        self._waits = engine is not None and self.fast is None and engine.expects(self)
+        turns: list[Turn] = []
+        for n, step in enumerate(self.plan.steps):
+            fast = self.fast is not None and n in self.fast.program.ranges
+            if fast and turns and turns[-1].fast and turns[-1].last == n:
+                turns[-1] = Turn(True, turns[-1].first, n + 1)
+            elif not step.skip or step.lacks >= 0:
+                turns.append(Turn(fast, n, n + 1))
+        return tuple(turns)
 
     def array(self, index: int) -> np.ndarray:
         """The live array of a tensor."""
@@ -116,7 +148,7 @@ class Frame:
             raise NoData("reused")
         return array
 
-    def _array(self, i: int, t: Tensor, block: np.ndarray) -> np.ndarray | None:
+    def _array(self, i: int, t: Tensor) -> np.ndarray | None:
         if t.data is not None:
             return t.data
         if i in self.plan.folded:
@@ -130,17 +162,17 @@ class Frame:
             return self.variables[i]
         home = self.plan.homes.get(i, i)
         if home in self.plan.places:
-            return _view(block, self.plan.places[home], t)
+            return _view(self.block, self.plan.places[home], t)
         return _empty(t) if t.type in OBJECTS else None
 
-    def _bind(self, step: Step, block: np.ndarray) -> tuple[Callable[..., None], tuple[Any, ...]]:
+    def _bind(self, step: Step) -> tuple[Callable[..., None], tuple[Any, ...]]:
         if step.lacks >= 0:
             return _raise_lacks, (step.lacks, self.plan.tensors[step.lacks].name)
         if step.skip:
             return _nothing, ()
         if step.call is None:
             return self._run_late, (step,)
-        return step.call.kernel.numpy, tuple(self._bind_arg(a, step, block) for a in step.call.args)
+        return step.call.kernel.numpy, tuple(self._bind_arg(a, step, self.block) for a in step.call.args)
 
     def _bind_arg(self, a: Any, step: Step, block: np.ndarray | None) -> Any:
         if isinstance(a, Tensor):
@@ -250,21 +282,36 @@ class LateCall:
     arrays: tuple[tuple[int, np.ndarray | None], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Steps first..last - 1 of a plan, in one form."""
+
+    fast: bool
+    first: int
+    last: int
+
+
 class BoundStep:
     """One node about to run. Of a late one, kernel and args are known once it has run."""
 
-    def __init__(self, frame: Frame, step: Step, kernel: Callable[..., None], args: tuple[Any, ...]):
+    def __init__(self, frame: Frame, number: int):
         self.frame = frame
+        self.number = number
+        self._step = step = frame.plan.steps[number]
         self.node: Node = step.node
         self.late = step.call is None
         self.skipped = step.skip
         self.inputs = step.node.inputs
         self.outputs = step.node.outputs
-        self.kernel = kernel
-        self.args = args
-        self._step = step
+        self.kernel, self.args = frame.numpy_form(number)
+
+    @property
+    def layer(self) -> str:
+        """Which form a run takes: "numba" or "numpy"."""
+        return "numba" if self.frame.fast is not None and self.number in self.frame.fast.program.ranges else "numpy"
 
     def run(self) -> None:
+        """In the NumPy form."""
         try:
             with np.errstate(all="ignore"):
                 if self.late and self._step.lacks < 0:
@@ -273,6 +320,10 @@ class BoundStep:
                 self.kernel(*self.args)
         except ModelError as error:
             raise placed(error, self.frame.plan.subgraph, self.node, "invoke") from error
+
+    def run_fast(self) -> bool:
+        """In the fast form, if it has one and that does not give up."""
+        return self.layer == "numba" and self.frame.fast.run(self.number, self.number + 1) < 0  # type: ignore[union-attr]
 
 
 def _view(block: np.ndarray, offset: int, t: Tensor) -> np.ndarray:

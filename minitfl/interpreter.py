@@ -85,8 +85,9 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
         `{"Name": function}`: function(inputs, options) -> outputs computes the operator in plain Python, see
         `minitfl.custom`.
     kernels : str or mapping of str to function
-        "auto" or "numpy": our own. `{"CONV_2D": function}`: function(inputs, options, node) -> outputs computes that
-        operator in the place of ours, see `minitfl.substitute`; `minitfl.check` compares the two.
+        "auto": the fastest that are there, so long in NumPy as others are being compiled. "numpy": all in NumPy.
+        "numba": wait until they are compiled. `{"CONV_2D": function}`: function(inputs, options, node) -> outputs
+        computes that operator in the place of ours, see `minitfl.substitute`; `minitfl.check` compares the two.
     verbose : int
         While it runs, invoke prints each node: 1 its operator, 2 shapes, ranges and rescalings too, 3 values too,
         shortened.
@@ -131,7 +132,7 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
                 )
         if verbose not in (0, 1, 2, 3):
             raise ValueError(f"verbose is 0, 1, 2 or 3, not {verbose!r}")
-        own = _own_kernels(kernels)
+        layer, own = _kernels(kernels, experimental_op_resolver_type)
         opened = _open(model_path, model_content, mmap)
         if opened.given:
             self._model_content = opened.content
@@ -140,6 +141,7 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
             preserve_all=bool(experimental_preserve_all_tensors),
             custom_ops={**collect(self._custom_op_registerers), **(custom_ops or {})},
             kernels=own,
+            layer=layer,
             verbose=int(verbose),
         )
         self._interpreter = _interpreter_wrapper.InterpreterWrapper(
@@ -486,12 +488,15 @@ def _open(path: Any, content: Any, mmap: bool) -> source.Source:
     raise ValueError("`model_path` or `model_content` must be specified.")
 
 
-def _own_kernels(kernels: Any) -> dict[str, Callable[..., Any]]:
-    if kernels in ("auto", "numpy"):
-        return {}
+def _kernels(kernels: Any, resolver: OpResolverType) -> tuple[str, dict[str, Callable[..., Any]]]:
+    """(layer, the caller's own kernels)."""
+    if kernels == "auto" and resolver is OpResolverType.BUILTIN_REF:
+        return "numpy", {}
+    if kernels in ("auto", "numpy", "numba"):
+        return kernels, {}
     from minitfl import substitute
 
-    return substitute.checked(kernels)
+    return "auto", substitute.checked(kernels)
 
 
 def _check_pickles(name: str, function: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -64,6 +64,7 @@ class Plan:
     bound_nbytes: int
     homes: Mapping[int, int]  # a tensor that shares memory -> the tensor whose memory it is
     keep_all: bool
+    programs: dict[str, Any] = field(default_factory=dict)  # the engine's, by instruction set
 
     @property
     def output_shapes(self) -> tuple[Shape | None, ...]:

@@ -145,6 +145,7 @@ class Runtime:
         preserve_all: bool = False,
         custom_ops: Mapping[str, Callable[..., Any]] | None = None,
         kernels: Mapping[str, Callable[..., Any]] | None = None,
+        layer: str = "auto",
         verbose: int = 0,
         planner: Planner | None = None,
     ):
@@ -152,6 +153,8 @@ class Runtime:
         self.preserve_all = preserve_all
         self.custom_ops = dict(custom_ops or {})
         self.kernels = dict(kernels or {})  # of the caller's, by operator
+        self.layer = layer
+        self.engine = _engine(layer)
         self.verbose = verbose
         custom = {name: custom_preparation(name, function) for name, function in self.custom_ops.items()}
         custom.update((name, own_preparation(name, function)) for name, function in self.kernels.items())
@@ -182,7 +185,7 @@ class Runtime:
 
     def choices(self) -> dict[str, Any]:
         """What it was made with, beside the graph."""
-        names = ("preserve_all", "custom_ops", "kernels", "verbose")
+        names = ("preserve_all", "custom_ops", "kernels", "layer", "verbose")
         return {name: getattr(self, name) for name in names}
 
     def get_state(self) -> dict[str, Any]:
@@ -219,6 +222,14 @@ class Runtime:
                 elif array.flags.writeable:
                     array[...] = value
         self.state.set(data["state"])  # at the end: an allocation makes nodes forget
+
+
+def _engine(layer: str) -> Any:
+    if layer == "numpy":
+        return None
+    from minitfl.engine.engine import engine
+
+    return engine(layer)
 
 
 def _contents(instance: Instance) -> dict[int, np.ndarray]:

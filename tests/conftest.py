@@ -24,6 +24,9 @@ else:
     chosen = "faults" if os.environ.get("MINITFL_FAULTS") else "long" if os.environ.get("MINITFL_CASES") else "ci"
     settings.load_profile(chosen)
 
+# what "auto" means in all tests: those of the engine ask for it by name
+os.environ.setdefault("MINITFL_KERNELS", "numpy")
+
 SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
 

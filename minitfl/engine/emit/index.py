@@ -1,0 +1,7 @@
+"""Which module of engine.emit has the emitter of a kernel, "module.name" in minitfl.kernels."""
+
+_MODULES = {
+    "conv_float": "conv.conv_float dense_rows.dense_float",
+}
+
+MODULE_OF = {kernel: module for module, kernels in _MODULES.items() for kernel in kernels.split()}

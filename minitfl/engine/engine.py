@@ -1,0 +1,110 @@
+"""What an interpreter sees of the engine: programs for its plans, and machine code for them when it is there."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minitfl.engine.library import Library, library
+from minitfl.engine.program import Program, compose
+from minitfl.graph import Tensor
+from minitfl.memory import aligned
+
+if TYPE_CHECKING:
+    from minitfl.executable import Frame
+    from minitfl.plan import Plan
+    from minitfl.planning import Planner
+
+LAYERS = ("auto", "numpy", "numba")
+DRIVER = "driver.run"
+_Run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 4)
+
+
+def engine(layer: str) -> Engine | None:
+    """The engine for a choice of layer: none for "numpy", and for "auto" where it can't be had.
+
+    ValueError where "numba" was asked for and can't be had. What "auto" means may be set in MINITFL_KERNELS.
+    """
+    if layer == "auto":
+        layer = os.environ.get("MINITFL_KERNELS", "") or "auto"
+    if layer not in LAYERS:
+        raise ValueError(f"kernels are 'auto', 'numpy' or 'numba', not {layer!r}")
+    if layer == "numpy":
+        return None
+    found = library() if importlib.util.find_spec("llvmlite") else None
+    if found is not None:
+        return Engine(found, layer == "numba")
+    if layer == "numba":
+        why = "numba is not installed" if importlib.util.find_spec("numba") is None else "this host has none"
+        raise ValueError(f"kernels='numba' needs an instruction set that minitfl knows: {why}")
+    return None
+
+
+class Engine:
+    """Programs for plans. `waits`: binding waits until all kernels are compiled."""
+
+    def __init__(self, library: Library, waits: bool):
+        self.library = library
+        self.waits = waits
+
+    def program(self, plan: Plan, planner: Planner) -> Program:
+        """The program of a plan, made once."""
+        if self.library.isa.name not in plan.programs:
+            plan.programs[self.library.isa.name] = compose(plan, planner, self.library.isa)
+        return plan.programs[self.library.isa.name]
+
+    def ready(self, program: Program) -> bool:
+        """Is there machine code for all of the program? Where it is missing, compiling begins."""
+        if program.code is not None:
+            return True
+        needed = program.kernels | {DRIVER}
+        if self.library.busy and not self.waits:
+            return False
+        if not self.library.load(needed):
+            self.library.build(needed, wait=self.waits)
+            if not (self.waits and self.library.load(needed)):
+                return False
+        program.link(self.library.addresses)
+        return True
+
+    def bind(self, frame: Frame) -> Fast | None:
+        """The fast steps of a frame; None while there is nothing to run."""
+        program = self.program(frame.plan, frame.runtime.planner)
+        return Fast(program, frame, self.library.addresses[DRIVER]) if program.ranges and self.ready(program) else None
+
+    def expects(self, frame: Frame) -> bool:
+        """Will a frame that has no fast steps have some later?"""
+        return bool(self.program(frame.plan, frame.runtime.planner).ranges) and self.library.hopeful
+
+
+class Fast:
+    """A program bound to the memory of a frame."""
+
+    def __init__(self, program: Program, frame: Frame, driver: int):
+        self.program = program
+        self.workspace = aligned(program.workspace_nbytes)
+        self._frame = frame
+        self._slots = program.table(self._address, _address_of(self.workspace))
+        assert program.code is not None
+        self._code_at = _address_of(program.code)
+        self._slots_at = _address_of(self._slots)
+        self._run = _Run(driver)
+
+    def run(self, first: int, last: int) -> int:
+        """Steps first..last - 1, all of which have a range; the step that a fast kernel gives up on, or -1."""
+        ranges = self.program.ranges
+        failed = self._run(self._code_at, self._slots_at, ranges[first][0], ranges[last - 1][1])
+        if not failed:
+            return -1
+        return next(n for n in range(first, last) if failed - 1 < ranges[n][1])
+
+    def _address(self, key: Any, tensor: Tensor) -> int:
+        return _address_of(self._frame.memory_of(key, tensor))
+
+
+def _address_of(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]

@@ -1,0 +1,95 @@
+"""Instruction sets: what the fast kernels may use, and what this host has.
+
+`MINITFL_ISA` in the environment takes another than the host's best one; "plain" takes none.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import struct
+from collections.abc import Set
+from dataclasses import dataclass, field
+from functools import cache
+
+
+@dataclass(frozen=True)
+class Isa:
+    """One instruction set.
+
+    lanes: of float32 in a vector. tiles: rows of a tile of products by its width in vectors, widest first; what a tile
+    sums up stays in registers. dot: how products of 8-bit integers are summed, see source.dot.
+    """
+
+    name: str
+    machine: str
+    needs: frozenset[str]  # features, as LLVM names them
+    cpu: str  # the oldest processor that has it, which it is compiled for where it is not the host's best
+    lanes: int
+    tiles: dict[int, int] = field(hash=False)
+    dot: str
+
+
+_AVX2 = frozenset({"avx2", "fma", "f16c", "bmi2"})
+_AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
+_X86 = ("x86_64", "amd64")
+_ARM = ("aarch64", "arm64")
+_WIDE = {4: 7, 3: 9, 2: 14, 1: 24}
+_NARROW = {2: 6, 1: 12}
+
+# best first
+ISAS = (
+    Isa("avx512amx", "x86_64", _AVX512 | {"avx512vnni", "amx-tile", "amx-int8"}, "sapphirerapids", 16, _WIDE, "amx"),
+    Isa("avx512vnni", "x86_64", _AVX512 | {"avx512vnni"}, "icelake-client", 16, _WIDE, "vnni"),
+    Isa("avxvnni", "x86_64", _AVX2 | {"avxvnni"}, "alderlake", 8, _NARROW, "vnni"),
+    Isa("avx2", "x86_64", _AVX2, "haswell", 8, _NARROW, "pairs"),
+    Isa("neondot", "aarch64", frozenset({"neon", "dotprod"}), "cortex-a76", 4, {4: 6, 2: 12, 1: 24}, "sdot"),
+    Isa("neon", "aarch64", frozenset({"neon"}), "cortex-a53", 4, {4: 6, 2: 12, 1: 24}, "widen"),
+)
+BY_NAME = {isa.name: isa for isa in ISAS}
+
+
+def machine() -> str:
+    name = platform.machine().lower()
+    return "x86_64" if name in _X86 else "aarch64" if name in _ARM else name
+
+
+def suits(isa: Isa, features: Set[str]) -> bool:
+    return isa.machine == machine() and isa.needs <= features and struct.calcsize("P") == 8
+
+
+@cache
+def host_features() -> frozenset[str]:
+    """The features of this host's processor; none where llvmlite can't be had."""
+    try:
+        import llvmlite.binding as llvm
+    except ImportError:
+        return frozenset()
+    try:
+        found = {name for name, has in llvm.get_host_cpu_features().items() if has}
+    except RuntimeError:
+        return frozenset({"neon"}) if machine() == "aarch64" else frozenset()
+    return frozenset(found)
+
+
+@cache
+def best() -> Isa | None:
+    """The best instruction set of this host, or the one that MINITFL_ISA names; None for none."""
+    wanted = os.environ.get("MINITFL_ISA", "")
+    if wanted == "plain":
+        return None
+    if wanted:
+        if wanted not in BY_NAME:
+            raise ValueError(f"MINITFL_ISA is {wanted!r}, not one of {', '.join([*BY_NAME, 'plain'])}")
+        if not suits(BY_NAME[wanted], host_features()):
+            raise ValueError(f"MINITFL_ISA is {wanted}, which this host does not have")
+        return BY_NAME[wanted]
+    return next((isa for isa in ISAS if suits(isa, host_features())), None)
+
+
+def compiled() -> Isa:
+    """The instruction set that kernels are being compiled for."""
+    isa = best()
+    if isa is None:
+        raise ImportError("there is no instruction set to compile for: this is imported by minitfl.engine.build alone")
+    return isa

@@ -1,0 +1,6 @@
+"""Words of source.move."""
+
+from minitfl.engine.blocks import layout
+
+# a copy of images with a border around: units are rows of the copy, of all images
+PAD = layout("Pad", "x y height row_nbytes padded_height before before_nbytes after_nbytes byte")
