@@ -125,7 +125,7 @@ def check(
         An operator; or a model: its path, its content, or an interpreter of it, which is left alone.
     kernels : function or mapping of str to function
         function(inputs, options, node) -> outputs, as `Interpreter(kernels=)` takes it, see `minitfl.substitute`; for a
-        model by operator.
+        model by operator. What they are compared with is always our NumPy form.
     inputs : sequence, mapping or array, optional
         For an operator as of `run_op`. For a model one array for each input, or a dict by names; random by default.
     tolerance : float
@@ -153,7 +153,7 @@ def check(
     if isinstance(what, str) and what.upper() in BuiltinOperator.__members__:
         name = what.upper()
         functions = checked(kernels if isinstance(kernels, Mapping) else {name: kernels})
-        interpreter = one_op(name, inputs, custom_ops=custom_ops, **keywords)
+        interpreter = one_op(name, inputs, custom_ops=custom_ops, **{"kernels": "numpy", **keywords})
     else:
         if keywords:
             raise TypeError(f"{', '.join(keywords)}: options go with an operator, not with a model")
@@ -179,10 +179,10 @@ def _interpreter(what: Any, custom_ops: Mapping[str, Callable[..., Any]] | None)
     if isinstance(what, Interpreter):
         wrapper = what._interpreter
         custom_ops = {**wrapper.runtime.custom_ops, **(custom_ops or {})}
-        return Interpreter(model_content=wrapper.source.bytes(), custom_ops=custom_ops)
+        what = wrapper.source.bytes()
     if isinstance(what, bytes):
-        return Interpreter(model_content=what, custom_ops=custom_ops)
-    return Interpreter(what, custom_ops=custom_ops)
+        return Interpreter(model_content=what, custom_ops=custom_ops, kernels="numpy")
+    return Interpreter(what, custom_ops=custom_ops, kernels="numpy")
 
 
 def _fill(interpreter: Interpreter, inputs: Any, seed: int) -> None:

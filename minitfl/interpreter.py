@@ -16,7 +16,7 @@ from minitfl.delegates import Delegate, load_delegate
 from minitfl.load import load_model
 from minitfl.plan import MemoryPlan
 from minitfl.registerers import collect
-from minitfl.runtime import Runtime
+from minitfl.runtime import LAYERS, Runtime
 from minitfl.signature import SignatureRunner
 
 if TYPE_CHECKING:
@@ -492,7 +492,10 @@ def _kernels(kernels: Any, resolver: OpResolverType) -> tuple[str, dict[str, Cal
     """(layer, the caller's own kernels)."""
     if kernels == "auto" and resolver is OpResolverType.BUILTIN_REF:
         return "numpy", {}
-    if kernels in ("auto", "numpy", "numba"):
+    if isinstance(kernels, str):
+        if kernels not in LAYERS:
+            words = ", ".join(f"'{layer}'" for layer in LAYERS)
+            raise ValueError(f"kernels='{kernels}' is not there: {words} are, or {{'CONV_2D': function}}")
         return kernels, {}
     from minitfl import substitute
 

@@ -23,6 +23,7 @@ from minitfl.state import State
 if TYPE_CHECKING:
     from minitfl.trace import TraceStep
 
+LAYERS = ("auto", "numpy", "numba")
 MOST_DEPTH = 64  # of subgraphs that call each other
 
 

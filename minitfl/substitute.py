@@ -25,8 +25,6 @@ from minitfl.schema.reader import SchemaError
 from minitfl.tensor_value import TensorValue
 from minitfl.values import shown
 
-OURS = ("auto", "numpy")  # names for our own kernels; both mean the NumPy ones
-
 
 class Options(dict):
     """A node's options by name, also as attributes."""
@@ -100,13 +98,9 @@ def describe(t: Tensor, array: np.ndarray | None = None) -> TensorValue:
 
 
 def checked(kernels: Any) -> dict[str, Callable[..., Any]]:
-    """What `Interpreter(kernels=)` takes, as {operator: function}."""
-    if isinstance(kernels, str):
-        if kernels not in OURS:
-            raise ValueError(f"kernels='{kernels}' is not there: 'auto' and 'numpy' are, or {{'CONV_2D': function}}")
-        return {}
+    """The caller's kernels, as {operator: function}."""
     if not isinstance(kernels, Mapping):
-        raise TypeError(f"kernels must be 'auto', 'numpy' or a dict of functions by operator, not {kernels!r}")
+        raise TypeError(f"kernels must be a dict of functions by operator, as {{'CONV_2D': function}}, not {kernels!r}")
     for name, function in kernels.items():
         if name not in FAMILY_OF:
             hint = did_you_mean(str(name).upper(), FAMILY_OF, 1)

@@ -117,14 +117,17 @@ def test_names_of_engines():
     for name in ("auto", "numpy"):
         assert Interpreter(model_content=models.chain(1), kernels=name)(np.ones((1, 8)))["step0"][0, 0] == -1
     for wrong, error, text in [
-        ("numba", ValueError, "kernels='numba' is not there: 'auto' and 'numpy' are"),
+        ("blas", ValueError, "kernels='blas' is not there: 'auto', 'numpy', 'numba' are"),
         ({"NEGATE": negated}, ValueError, "there is no operator 'NEGATE' to replace"),
         ({"CONV2D": negated}, ValueError, "did you mean CONV_2D"),
         ({"NEG": 3}, TypeError, r"kernels\['NEG'\] must be a function\(inputs, options, node\)"),
-        (3, TypeError, "kernels must be 'auto', 'numpy' or a dict"),
+        (3, TypeError, "kernels must be a dict of functions by operator"),
     ]:
         with pytest.raises(error, match=text):
             Interpreter(model_content=models.chain(1), kernels=wrong)
+    for layer in ("auto", "numpy", "numba"):  # of ours, so there is nothing to judge
+        with pytest.raises(TypeError, match="kernels must be a dict of functions by operator"):
+            check(models.chain(1), layer)
 
 
 # ---- against ours

@@ -13,13 +13,13 @@ from minitfl.engine.library import Library, library
 from minitfl.engine.program import Program, compose
 from minitfl.graph import Tensor
 from minitfl.memory import aligned
+from minitfl.runtime import LAYERS
 
 if TYPE_CHECKING:
     from minitfl.executable import Frame
     from minitfl.plan import Plan
     from minitfl.planning import Planner
 
-LAYERS = ("auto", "numpy", "numba")
 DRIVER = "driver.run"
 _Run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 4)
 
@@ -32,7 +32,7 @@ def engine(layer: str) -> Engine | None:
     if layer == "auto":
         layer = os.environ.get("MINITFL_KERNELS", "") or "auto"
     if layer not in LAYERS:
-        raise ValueError(f"kernels are 'auto', 'numpy' or 'numba', not {layer!r}")
+        raise ValueError(f"MINITFL_KERNELS is {layer!r}, not one of {', '.join(LAYERS)}")
     if layer == "numpy":
         return None
     found = library() if importlib.util.find_spec("llvmlite") else None
