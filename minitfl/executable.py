@@ -18,7 +18,7 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.graph import OBJECTS, Node, Tensor
 from minitfl.memory import aligned
-from minitfl.op import Call, Memory, NotYet, Site
+from minitfl.op import Call, Kernel, Memory, NotYet, Site
 from minitfl.op import State as StateMark
 from minitfl.plan import Plan, Shape, Step
 from minitfl.planning import Lookup, PlannedSubgraph, Planner, check_outputs, placed
@@ -172,7 +172,15 @@ class Frame:
             return _nothing, ()
         if step.call is None:
             return self._run_late, (step,)
-        return step.call.kernel.numpy, tuple(self._bind_arg(a, step, self.block) for a in step.call.args)
+        return self._form(step.call.kernel), tuple(self._bind_arg(a, step, self.block) for a in step.call.args)
+
+    def _form(self, kernel: Kernel) -> Callable[..., None]:
+        """The loops form where it is compiled for this host, else the NumPy form."""
+        if self.runtime.loops and kernel.loops is not None:
+            from minitfl.jit import compiled
+
+            return compiled(kernel)
+        return kernel.numpy
 
     def _bind_arg(self, a: Any, step: Step, block: np.ndarray | None) -> Any:
         if isinstance(a, Tensor):
@@ -215,7 +223,7 @@ class Frame:
                 self.arrays[t.index] = self._late_memory(t)
         args = tuple(self._bind_arg(a, step, None) for a in call.args)
         touched = tuple((i, self.arrays[i]) for i in (*step.node.inputs, *step.node.outputs) if i >= 0)
-        late = LateCall(call.kernel.numpy, args, touched)
+        late = LateCall(self._form(call.kernel), args, touched)
         if not asked:
             self._late[step.node.index] = late
         return late
@@ -307,11 +315,14 @@ class BoundStep:
 
     @property
     def layer(self) -> str:
-        """Which form a run takes: "numba" or "numpy"."""
-        return "numba" if self.frame.fast is not None and self.number in self.frame.fast.program.ranges else "numpy"
+        """Which form an invoke takes: "numba" (the engine's), "loops" or "numpy"."""
+        if self.frame.fast is not None and self.number in self.frame.fast.program.ranges:
+            return "numba"
+        call = self._step.call
+        return "loops" if self.frame.runtime.loops and call is not None and call.kernel.loops else "numpy"
 
     def run(self) -> None:
-        """In the NumPy form."""
+        """In the NumPy form, or in loops where these take its place."""
         try:
             with np.errstate(all="ignore"):
                 if self.late and self._step.lacks < 0:

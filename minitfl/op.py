@@ -26,7 +26,10 @@ class NotYet(Exception):
 
 
 class Kernel:
-    """A computation in up to two forms: `numpy`, its definition, and `loops`, plain source that Numba can compile."""
+    """A computation in up to two forms: `numpy`, its definition, and `loops`, plain source that Numba can compile.
+
+    The fast form of engine/ is a third one, of which the kernel knows nothing.
+    """
 
     def __init__(self, function: Callable[..., None]):
         self.numpy = function
@@ -57,6 +60,12 @@ class Call:
     mutates: tuple[Tensor, ...] = ()  # variables that are written
     shares: tuple[tuple[Tensor, Tensor], ...] = ()  # (output, input) that may be one memory: nothing is computed
     workspace: int = 0  # bytes that bound the temporaries of the NumPy form, beside WORKSPACE_FREE
+
+
+def scalar(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks a function on numbers that loops forms may call: plain source, as they are."""
+    function.is_scalar = True  # type: ignore[attr-defined]
+    return function
 
 
 def Scratch(shape: tuple[int, ...], dtype: Any) -> Tensor:

@@ -156,6 +156,7 @@ class Runtime:
         self.kernels = dict(kernels or {})  # of the caller's, by operator
         self.layer = layer
         self.engine = _engine(layer)
+        self.loops = layer == "numba" and self.engine is None  # this host has no instruction set that the engine knows
         self.verbose = verbose
         custom = {name: custom_preparation(name, function) for name, function in self.custom_ops.items()}
         custom.update((name, own_preparation(name, function)) for name, function in self.kernels.items())

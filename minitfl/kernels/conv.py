@@ -25,7 +25,7 @@ from minitfl.kernels.broadcast import refused
 from minitfl.kernels.exact import exact_weights
 from minitfl.kernels.fixedpoint import float_activation_range
 from minitfl.kernels.hybrid import quantized_images
-from minitfl.kernels.requantize import requantize
+from minitfl.kernels.requantize import requantize, requantize_one
 from minitfl.kernels.sums import (
     MAGNITUDE,
     bias_of,
@@ -37,6 +37,7 @@ from minitfl.kernels.sums import (
     integer_bias,
     less_zero,
     numbers,
+    within,
     workspace,
     wrong_filter,
 )
@@ -58,6 +59,29 @@ def conv_float(x, w, bias, stride, dilation, pad, low, high, y):
         finish(total, bias, low, high)
 
 
+@conv_float.fast
+def conv_float_loops(x, w, bias, stride, dilation, pad, low, high, y):
+    units, taps_down, taps_across, depth = w.shape
+    group = units * depth // x.shape[3]
+    for b in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            for j in range(y.shape[2]):
+                for u in range(units):
+                    first = u // group * depth
+                    total = bias[u]
+                    for k in range(taps_down):
+                        row = i * stride[0] + k * dilation[0] - pad[0]
+                        if row < 0 or row >= x.shape[1]:
+                            continue
+                        for m in range(taps_across):
+                            column = j * stride[1] + m * dilation[1] - pad[1]
+                            if column < 0 or column >= x.shape[2]:
+                                continue
+                            for d in range(depth):
+                                total += x[b, row, column, first + d] * w[u, k, m, d]
+                    y[b, i, j, u] = within(total, low, high)
+
+
 @Kernel
 def conv_int(x, x_zero, w, w_zero, bounds, bias, multiplier, shift, y_zero, low, high, rule, stride, dilation, pad, y):
     """conv_float on stored integers, where real = scale * (stored - zero).
@@ -71,6 +95,34 @@ def conv_int(x, x_zero, w, w_zero, bounds, bias, multiplier, shift, y_zero, low,
     for image, rows, columns, total in _sums(x, w, bounds, stride, dilation, pad, less_zero(x_zero), y):
         block = y[image, rows, columns].reshape(total.shape)
         requantize(total, bias, multiplier, shift, y_zero, low, high, rule, block)
+
+
+@conv_int.fast
+def conv_int_loops(
+    x, x_zero, w, w_zero, bounds, bias, multiplier, shift, y_zero, low, high, rule, stride, dilation, pad, y
+):
+    units, taps_down, taps_across, depth = w.shape
+    group = units * depth // x.shape[3]
+    zero = w_zero if bounds is None else 0
+    wide = rule == "wide"
+    for b in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            for j in range(y.shape[2]):
+                for u in range(units):
+                    first = u // group * depth
+                    total = np.int64(bias[u])
+                    for k in range(taps_down):
+                        row = i * stride[0] + k * dilation[0] - pad[0]
+                        if row < 0 or row >= x.shape[1]:
+                            continue
+                        for m in range(taps_across):
+                            column = j * stride[1] + m * dilation[1] - pad[1]
+                            if column < 0 or column >= x.shape[2]:
+                                continue
+                            for d in range(depth):
+                                value = np.int64(x[b, row, column, first + d]) - x_zero
+                                total += value * (np.int64(w[u, k, m, d]) - zero)
+                    y[b, i, j, u] = requantize_one(total, multiplier[u], shift[u], y_zero, low, high, wide)
 
 
 @Kernel

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from minitfl.kernels.exact import exact_matmul, exact_product, exact_weights
-from minitfl.kernels.fixedpoint import rescale_real, rescale_twice
+from minitfl.kernels.fixedpoint import rescale_real, rescale_real_one, rescale_twice
 from minitfl.kernels.fused import activate
 from minitfl.kernels.hybrid import quantize_into, row_scales
-from minitfl.kernels.requantize import requantize
-from minitfl.kernels.sums import MAGNITUDE
+from minitfl.kernels.requantize import requantize, requantize_one
+from minitfl.kernels.sums import MAGNITUDE, within
 from minitfl.op import Kernel
 
 BLOCK = 1 << 17  # elements that the temporaries of some rows may have
@@ -29,6 +29,16 @@ def dense_float(x, w, bias, low, high, y):
     np.clip(y, low, high, out=y)
 
 
+@dense_float.fast
+def dense_float_loops(x, w, bias, low, high, y):
+    for b in range(y.shape[0]):
+        for u in range(y.shape[1]):
+            total = np.float32(bias[u])
+            for d in range(x.shape[1]):
+                total += x[b, d] * w[u, d]
+            y[b, u] = within(total, low, high)
+
+
 @Kernel
 def dense_int(x, x_zero, w, w_zero, bounds, bias, factor, y_zero, low, high, y):
     """dense_float on stored integers, where real = scale * (stored - zero).
@@ -41,11 +51,34 @@ def dense_int(x, x_zero, w, w_zero, bounds, bias, factor, y_zero, low, high, y):
         y[rows] = np.clip(rescale_real(np.add(total, bias, dtype=np.float64), factor) + y_zero, low, high)
 
 
+@dense_int.fast
+def dense_int_loops(x, x_zero, w, w_zero, bounds, bias, factor, y_zero, low, high, y):
+    zero = w_zero if bounds is None else 0
+    for b in range(y.shape[0]):
+        for u in range(y.shape[1]):
+            total = np.int64(bias[u])
+            for d in range(x.shape[1]):
+                total += (np.int64(x[b, d]) - x_zero) * (np.int64(w[u, d]) - zero)
+            y[b, u] = min(max(rescale_real_one(total, factor[u]) + y_zero, low), high)
+
+
 @Kernel
 def dense_fixed(x, x_zero, w, w_zero, bounds, bias, multiplier, shift, y_zero, low, high, rule, y):
     """dense_int whose sums are rescaled by multiplier and shift (units,) and a rule, see requantize."""
     for rows, total in _integer_sums(x, x_zero, w, w_zero, bounds):
         requantize(total, bias, multiplier, shift, y_zero, low, high, rule, y[rows])
+
+
+@dense_fixed.fast
+def dense_fixed_loops(x, x_zero, w, w_zero, bounds, bias, multiplier, shift, y_zero, low, high, rule, y):
+    zero = w_zero if bounds is None else 0
+    wide = rule == "wide"
+    for b in range(y.shape[0]):
+        for u in range(y.shape[1]):
+            total = np.int64(bias[u])
+            for d in range(x.shape[1]):
+                total += (np.int64(x[b, d]) - x_zero) * (np.int64(w[u, d]) - zero)
+            y[b, u] = requantize_one(total, multiplier[u], shift[u], y_zero, low, high, wide)
 
 
 @Kernel

@@ -26,7 +26,7 @@ from minitfl.kernels.broadcast import refused, wrong
 from minitfl.kernels.exact import exact_weights
 from minitfl.kernels.fixedpoint import float_activation_range
 from minitfl.kernels.hybrid import quantized_images
-from minitfl.kernels.requantize import requantize
+from minitfl.kernels.requantize import requantize, requantize_one
 from minitfl.kernels.sums import (
     MAGNITUDE,
     bias_of,
@@ -37,6 +37,7 @@ from minitfl.kernels.sums import (
     less_zero,
     numbers,
     packed,
+    within,
     workspace,
     wrong_filter,
 )
@@ -58,6 +59,26 @@ def depthwise_float(x, w, bias, stride, dilation, pad, low, high, y):
         finish(total, bias, low, high)
 
 
+@depthwise_float.fast
+def depthwise_float_loops(x, w, bias, stride, dilation, pad, low, high, y):
+    _, taps_down, taps_across, units = w.shape
+    times = units // x.shape[3]
+    for b in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            for j in range(y.shape[2]):
+                for u in range(units):
+                    total = bias[u]
+                    for k in range(taps_down):
+                        row = i * stride[0] + k * dilation[0] - pad[0]
+                        if row < 0 or row >= x.shape[1]:
+                            continue
+                        for m in range(taps_across):
+                            column = j * stride[1] + m * dilation[1] - pad[1]
+                            if column >= 0 and column < x.shape[2]:
+                                total += x[b, row, column, u // times] * w[0, k, m, u]
+                    y[b, i, j, u] = within(total, low, high)
+
+
 @Kernel
 def depthwise_int(
     x, x_zero, w, w_zero, exact, bias, multiplier, shift, y_zero, low, high, rule, stride, dilation, pad, y
@@ -71,6 +92,31 @@ def depthwise_int(
     for image, rows, columns, total in _sums(x, w, stride, dilation, pad, less_zero(x_zero), y):
         block = y[image, rows, columns].reshape(total.shape)
         requantize(total, bias, multiplier, shift, y_zero, low, high, rule, block)
+
+
+@depthwise_int.fast
+def depthwise_int_loops(
+    x, x_zero, w, w_zero, exact, bias, multiplier, shift, y_zero, low, high, rule, stride, dilation, pad, y
+):
+    _, taps_down, taps_across, units = w.shape
+    times = units // x.shape[3]
+    zero = 0 if exact else w_zero
+    wide = rule == "wide"
+    for b in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            for j in range(y.shape[2]):
+                for u in range(units):
+                    total = np.int64(bias[u])
+                    for k in range(taps_down):
+                        row = i * stride[0] + k * dilation[0] - pad[0]
+                        if row < 0 or row >= x.shape[1]:
+                            continue
+                        for m in range(taps_across):
+                            column = j * stride[1] + m * dilation[1] - pad[1]
+                            if column >= 0 and column < x.shape[2]:
+                                value = np.int64(x[b, row, column, u // times]) - x_zero
+                                total += value * (np.int64(w[0, k, m, u]) - zero)
+                    y[b, i, j, u] = requantize_one(total, multiplier[u], shift[u], y_zero, low, high, wide)
 
 
 @Kernel

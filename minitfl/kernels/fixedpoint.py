@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minitfl.errors import ModelError
+from minitfl.op import scalar
 
 INT32_MAX = 2**31 - 1
 INT32_MIN = -(2**31)
@@ -300,3 +301,43 @@ def float32_to_bfloat16(x):
     bits = np.asarray(x, np.float32).view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     return np.where(np.isnan(x), (bits >> np.uint32(16)) | np.uint32(0x40), rounded).astype(np.uint16)
+
+
+# ---- the same rules for one number, for loops forms
+
+
+@scalar
+def rescale_twice_one(total, multiplier, shift):
+    """rescale_twice for one whole number."""
+    if shift > 0:
+        most = INT32_MAX >> shift
+        total = min(max(total, -most), most) << shift
+        shift = 0
+    high = (total * multiplier + (1 << 30)) >> 31
+    if shift == 0:
+        return high
+    half = 1 << (-shift - 1)
+    return (high + half - (1 if high < 0 else 0)) >> -shift
+
+
+@scalar
+def rescale_wide_one(total, multiplier, shift):
+    """rescale_wide for one whole number."""
+    narrowed = min((multiplier + (1 << 15)) >> 16, 0x7FFF)
+    return (total * narrowed + (1 << (14 - shift))) >> (15 - shift)
+
+
+@scalar
+def rescale_real_one(total, factor):
+    """rescale_real for one number, as a whole number."""
+    product = total * factor
+    whole = math.trunc(product)
+    if abs(product - whole) >= 0.5:
+        whole += 1 if product > 0 else -1
+    return whole
+
+
+@scalar
+def wrap_int32_one(x):
+    """wrap_int32 for one whole number."""
+    return ((x + 2**31) & 0xFFFFFFFF) - 2**31

@@ -32,8 +32,9 @@ from minitfl.kernels.fixedpoint import (
     float_activation_range,
     stored_range,
 )
+from minitfl.kernels.sums import within
 from minitfl.kernels.windows import BLOCK, Pair, touching, window
-from minitfl.op import Call, Kernel, Site, op
+from minitfl.op import Call, Kernel, Site, op, scalar
 
 TYPES = ("float32", "uint8", "int8", "int16")
 
@@ -46,6 +47,21 @@ def average_float(x, filter, stride, pad, low, high, y):
         np.clip(total, low, high, out=block)
 
 
+@average_float.fast
+def average_float_loops(x, filter, stride, pad, low, high, y):
+    for b in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            top, bottom = inside(i, stride[0], pad[0], filter[0], x.shape[1])
+            for j in range(y.shape[2]):
+                left, right = inside(j, stride[1], pad[1], filter[1], x.shape[2])
+                for c in range(y.shape[3]):
+                    total = np.float32(0)
+                    for row in range(top, bottom):
+                        for column in range(left, right):
+                            total += x[b, row, column, c]
+                    y[b, i, j, c] = within(total / np.float32((bottom - top) * (right - left)), low, high)
+
+
 @Kernel
 def average_int(x, filter, stride, pad, exact, low, high, y):
     """average_float on stored integers, rounded half away from zero. exact: a float type that holds every sum."""
@@ -54,6 +70,23 @@ def average_int(x, filter, stride, pad, exact, low, high, y):
         total /= count  # cut to a whole number it is right, whatever the rounding: the quotients lie 1 / count apart
         np.trunc(total, out=total)
         np.copyto(block, np.clip(total, low, high, out=total), casting="unsafe")
+
+
+@average_int.fast
+def average_int_loops(x, filter, stride, pad, exact, low, high, y):
+    for b in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            top, bottom = inside(i, stride[0], pad[0], filter[0], x.shape[1])
+            for j in range(y.shape[2]):
+                left, right = inside(j, stride[1], pad[1], filter[1], x.shape[2])
+                count = (bottom - top) * (right - left)
+                for c in range(y.shape[3]):
+                    total = np.int64(0)
+                    for row in range(top, bottom):
+                        for column in range(left, right):
+                            total += np.int64(x[b, row, column, c])
+                    size = (abs(total) + count // 2) // count
+                    y[b, i, j, c] = min(max(size if total > 0 else -size, low), high)
 
 
 @Kernel
@@ -70,6 +103,29 @@ def max_pool(x, filter, stride, pad, lowest, low, high, y):
     """The largest value of each window, from `lowest` on; NaN is passed over."""
     for block, largest in _swept(x, None, np.fmax, lowest, filter, stride, pad, y.dtype, y):
         np.clip(largest, low, high, out=block)
+
+
+@max_pool.fast
+def max_pool_loops(x, filter, stride, pad, lowest, low, high, y):
+    for b in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            top, bottom = inside(i, stride[0], pad[0], filter[0], x.shape[1])
+            for j in range(y.shape[2]):
+                left, right = inside(j, stride[1], pad[1], filter[1], x.shape[2])
+                for c in range(y.shape[3]):
+                    largest = lowest
+                    for row in range(top, bottom):
+                        for column in range(left, right):
+                            if x[b, row, column, c] > largest:
+                                largest = x[b, row, column, c]
+                    y[b, i, j, c] = min(max(largest, low), high)
+
+
+@scalar
+def inside(i, stride, pad, filter, size):
+    """(first, last + 1) of window i's values inside the image, along one axis."""
+    start = i * stride - pad
+    return max(start, 0), min(start + filter, size)
 
 
 def _sums(x, function, filter, stride, pad, dtype, y) -> Iterator:

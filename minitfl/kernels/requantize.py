@@ -7,7 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from minitfl.kernels.fixedpoint import observed, rescale, rescale_twice, rescale_wide, wrap_int32
+from minitfl.kernels.fixedpoint import (
+    observed,
+    rescale,
+    rescale_twice,
+    rescale_twice_one,
+    rescale_wide,
+    rescale_wide_one,
+    wrap_int32,
+    wrap_int32_one,
+)
+from minitfl.op import scalar
 
 RULES = {"once": rescale, "twice": rescale_twice, "wide": rescale_wide}
 
@@ -66,6 +76,13 @@ def _requantize_integers(total, bias, multiplier, shift, zero, low, high, rule, 
         part = total[start : start + step].astype(np.int64) + bias
         part = wrap_int32(RULES[rule](part, multiplier, shift)) + zero
         np.copyto(y[start : start + step], np.clip(part, low, high), casting="unsafe")
+
+
+@scalar
+def requantize_one(total, multiplier, shift, zero, low, high, wide):
+    """requantize for one sum, its bias included. wide: is the rule "wide"?"""
+    rescaled = rescale_wide_one(total, multiplier, shift) if wide else rescale_twice_one(total, multiplier, shift)
+    return min(max(wrap_int32_one(rescaled) + zero, low), high)
 
 
 def rows_in_line(rows, channels):

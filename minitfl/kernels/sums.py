@@ -15,7 +15,7 @@ from minitfl.graph import Tensor
 from minitfl.kernels.exact import exact_weights
 from minitfl.kernels.fixedpoint import activation_range, quantize_multipliers
 from minitfl.kernels.requantize import in_lines
-from minitfl.op import NotYet, Site
+from minitfl.op import NotYet, Site, scalar
 
 MAGNITUDE = {"uint8": 255, "int8": 255, "int16": 32768}  # the most that |x - x_zero| can be
 
@@ -169,6 +169,14 @@ def workspace(site: Site, x: Tensor, w: Tensor, y: Tensor) -> int:
 
 
 # ---- while running
+
+
+@scalar
+def within(x, low, high):
+    """The nearest number of low..high; NaN stays NaN."""
+    if x < low:
+        return low
+    return high if x > high else x
 
 
 def less_zero(x_zero):

@@ -26,7 +26,7 @@ def between(content, inputs=None, shapes=None, seed=0):
     chance = np.random.default_rng(seed)
     for n, i in enumerate(instance.subgraph.inputs):
         instance.array(i)[...] = drawn(frame.arrays[i], chance) if inputs is None else inputs[n]
-    found = {"numba": [], "numpy": []}
+    found = {"numba": [], "loops": [], "numpy": []}
     for step in instance.steps():
         found[step.layer].append(step.node.op)
         judge(frame, step)
@@ -35,7 +35,7 @@ def between(content, inputs=None, shapes=None, seed=0):
 
 def judge(frame, step):
     """Runs a step in NumPy, and before that in its fast form if it has one, from the same memory."""
-    if step.layer == "numpy":
+    if step.layer != "numba":
         step.run()
         return
     arena = frame.block
