@@ -2,6 +2,8 @@
 
 _MODULES = {
     "conv_float": "conv.conv_float dense_rows.dense_float",
+    "pool": "pool.average_float pool.average_int pool.max_pool reduce.largest reduce.mean_float reduce.sum_values",
+    "softmax": "softmax.softmax",
 }
 
 MODULE_OF = {kernel: module for module, kernels in _MODULES.items() for kernel in kernels.split()}

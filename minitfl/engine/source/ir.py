@@ -38,7 +38,16 @@ def splat(b, value, lanes):
 
 def shuffle(b, x, y, order):
     """Lanes of x and y, those of y counted after those of x."""
-    return b.shuffle_vector(x, y, ir.Constant(vector(I32, len(order)), order))
+    return b.shuffle_vector(x, y, ir.Constant(vector(I32, len(order)), list(order)))
+
+
+def fold(b, x, combine):
+    """combine(..., combine(...)) of all lanes, a power of two; as a scalar."""
+    count = x.type.count
+    while count > 1:
+        count //= 2
+        x = combine(*(shuffle(b, x, x, range(first, first + count)) for first in (0, count)))
+    return b.extract_element(x, I32(0))
 
 
 def type_name(type):
@@ -165,6 +174,10 @@ real = inline(
     types.float32(types.int64, types.int64), lambda b, block, i: load(b, b.add(block, b.shl(i, number(3))), F32)
 )
 real.__doc__ = "real(block, i): a float32 of a block."
+
+# min and max of Python are no use: their forms in Numba may raise
+smaller = inline(types.int64(types.int64, types.int64), lambda b, x, y: same(b, "smin", x, y))
+larger = inline(types.int64(types.int64, types.int64), lambda b, x, y: same(b, "smax", x, y))
 
 
 def _address(b, block, slots, i):

@@ -1,0 +1,80 @@
+"""The fast forms of pooling and of reductions against NumPy."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minitfl.build import Model
+from tests.engine.between import between
+
+pytest.importorskip("numba")
+TYPES = ("float32", "int8", "uint8")
+ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+
+
+def numbers(type, zero):
+    return {} if type == "float32" else {"scale": 0.05, "zero_point": zero + (0 if type == "int8" else 128)}
+
+
+@st.composite
+def pools(draw):
+    type, op = draw(st.sampled_from(TYPES)), draw(st.sampled_from(["MAX_POOL_2D", "AVERAGE_POOL_2D"]))
+    filter, stride = ((draw(st.integers(1, n)), draw(st.integers(1, n))) for n in (4, 3))
+    size = [draw(st.integers(f, 12)) for f in filter]
+    channels, batch = draw(st.integers(1, 300)), draw(st.integers(1, 3))
+    m = Model()
+    parameters = numbers(type, draw(st.integers(-100, 100)))
+    x = m.input((batch, *size, channels), type, **parameters)
+    y = m.tensor((1, 1, 1, channels), type, **parameters)
+    m.op(op, [x], [y], padding=draw(st.sampled_from(["SAME", "VALID"])), filter_height=filter[0],
+         filter_width=filter[1], stride_h=stride[0], stride_w=stride[1],
+         fused_activation_function=draw(st.sampled_from(ACTIVATIONS)))  # fmt: skip
+    m.output(y)
+    return op, m.content(), draw(st.integers(0, 2**32 - 1))
+
+
+@given(pools())
+def test_pools(drawn):
+    op, content, seed = drawn
+    assert between(content, seed=seed)["numba"] == [op]
+
+
+def test_largest_passes_over_nan():
+    x = np.full((1, 2, 3, 1), np.nan, np.float32)
+    x[0, 0, 1] = 3
+    m = Model()
+    a, y = m.input(x.shape), m.tensor((1, 2, 2, 1))
+    m.op("MAX_POOL_2D", [a], [y], padding="VALID", filter_height=1, filter_width=2, stride_h=1, stride_w=1)
+    m.output(y)
+    assert between(m.content(), [x])["numba"] == ["MAX_POOL_2D"]
+
+
+@st.composite
+def reductions(draw):
+    op = draw(st.sampled_from(["MEAN", "SUM", "REDUCE_MAX"]))
+    type = draw(st.sampled_from(TYPES if op == "REDUCE_MAX" else TYPES[:1]))
+    first, count = draw(st.integers(0, 2)), draw(st.integers(1, 2))
+    axes = list(range(first, min(first + count, 3)))
+    shape = [draw(st.integers(1, n)) for n in (3, 12, 12, 150)]
+    m = Model()
+    parameters = numbers(type, draw(st.integers(-100, 100)))
+    x, y = m.input(shape, type, **parameters), m.tensor(shape, type, **parameters)
+    m.op(op, [x, m.constant(np.array(axes, np.int32))], [y], keep_dims=draw(st.booleans()))
+    m.output(y)
+    return op, m.content(), draw(st.integers(0, 2**32 - 1))
+
+
+@given(reductions())
+def test_reductions(drawn):
+    op, content, seed = drawn
+    assert between(content, seed=seed)["numba"] == [op]
+
+
+@pytest.mark.parametrize("channels", [3, 16, 70])
+def test_long_means(channels):
+    m = Model()
+    x, y = m.input((2, 40, 50, channels)), m.tensor((2, channels))
+    m.op("MEAN", [x, m.constant(np.array([1, 2], np.int32))], [y])
+    m.output(y)
+    assert between(m.content())["numba"] == ["MEAN"]
