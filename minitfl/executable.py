@@ -9,7 +9,7 @@ What belongs to an interpreter, and outlives a Frame, is in `runtime`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from minitfl.graph import OBJECTS, Node, Tensor
 from minitfl.memory import aligned
 from minitfl.op import Call, Kernel, Memory, NotYet, Site
 from minitfl.op import State as StateMark
+from minitfl.packing import packed_in, unpacked
 from minitfl.plan import Plan, Shape, Step
 from minitfl.planning import Lookup, PlannedSubgraph, Planner, check_outputs, placed
 from minitfl.state import State
@@ -130,6 +131,8 @@ class Frame:
         engine = self.runtime.engine
         self.fast = engine.bind(self) if engine is not None else None
         self._waits = engine is not None and self.fast is None and engine.expects(self)
+        if self.fast is not None:
+            self._unbind(self.fast.program.ranges)
         turns: list[Turn] = []
         for n, step in enumerate(self.plan.steps):
             fast = self.fast is not None and n in self.fast.program.ranges
@@ -138,6 +141,14 @@ class Frame:
             elif not step.skip or step.lacks >= 0:
                 turns.append(Turn(fast, n, n + 1))
         return tuple(turns)
+
+    def _unbind(self, steps: Iterable[int]) -> None:
+        """Lets go of what only the NumPy forms of these steps need; a step that comes back to its own makes it anew."""
+        for n in steps:
+            self._bound[n] = None
+            call = self.plan.steps[n].call
+            for packed in packed_in(call.args) if call else ():
+                packed.release()
 
     def array(self, index: int) -> np.ndarray:
         """The live array of a tensor."""
@@ -195,7 +206,7 @@ class Frame:
             return self.runtime.state
         if isinstance(a, Memory):
             return self.runtime.state.memory(self.plan.subgraph.index, step.node.index)
-        return a
+        return unpacked(a)
 
     # ---- while running
 

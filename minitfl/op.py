@@ -132,7 +132,10 @@ class Site:
         return self._lookup.value(tensor)
 
     def packed(self, tensor: Tensor, layout: Hashable, make: Callable[[np.ndarray], Any]) -> Any:
-        """make(contents of a constant), made once in the life of the graph for this tensor and layout."""
+        """Stands for make(contents of a constant) among the args of a call, see `packing`; NotYet if it is no constant.
+
+        Made once in the life of the graph for this tensor and layout, and only if a NumPy form is bound that needs it.
+        """
         return self._lookup.packed(tensor, layout, make)
 
     @property

@@ -16,6 +16,7 @@ from minitfl import arena
 from minitfl.errors import ModelError, UnsupportedError, as_runtime_error
 from minitfl.graph import OBJECTS, Graph, Node, Subgraph, Tensor
 from minitfl.op import Call, NotYet, Preparation, Site, State, find
+from minitfl.packing import Packed, unpacked
 from minitfl.plan import Plan, Shape, Step
 
 FOLD_NBYTES = 1 << 28  # a larger result is computed at its turn
@@ -59,7 +60,7 @@ class Planner:
         self.custom = custom
         self.keep_all = keep_all
         self._plans: dict[int, dict[Any, Plan]] = {}
-        self._packed: dict[Any, Any] = {}
+        self._packed: dict[Any, Packed] = {}
         self.packings = 0  # made so far
 
     def plan(self, index: int, shapes: Mapping[int, Shape], stack: tuple[int, ...] = ()) -> Plan:
@@ -78,7 +79,7 @@ class Planner:
         kept[key] = made
         return made
 
-    def packed(self, tensor: Tensor, layout: Hashable, make: Callable[[np.ndarray], Any]) -> Any:
+    def packed(self, tensor: Tensor, layout: Hashable, make: Callable[[np.ndarray], Any]) -> Packed:
         """make(contents of a constant), kept: plans for other shapes, callees, late nodes and clones share it."""
         data = tensor.data
         if data is None:
@@ -86,8 +87,12 @@ class Planner:
         # tensors may show one buffer under several shapes; the graph keeps the array, so its id stays its own
         key = (id(data), tensor.known_shape, layout)
         if key not in self._packed:
-            self.packings += 1
-            self._packed[key] = make(data.reshape(tensor.known_shape))
+
+            def made() -> Any:
+                self.packings += 1
+                return make(data.reshape(tensor.known_shape))
+
+            self._packed[key] = Packed(made)
         return self._packed[key]
 
     def preparation(self, node: Node) -> Preparation | None:
@@ -127,7 +132,7 @@ class _Planning:
 
     def packed(self, tensor: Tensor, layout: Hashable, make: Callable[[np.ndarray], Any]) -> Any:
         if tensor.data is None and tensor.index in self.known:  # folded: belongs to this plan alone
-            return make(self.value(tensor))
+            return Packed(lambda: make(self.value(tensor)))
         return self.planner.packed(tensor, layout, make)
 
     def state(self) -> Any:
@@ -198,7 +203,7 @@ class _Planning:
         if sum(t.nbytes for t in call.args if isinstance(t, Tensor)) > FOLD_NBYTES:
             return False
         arrays = {t.index: np.zeros(t.known_shape, t.dtype) for t in call.outputs}
-        args = [self._contents(a, arrays) if isinstance(a, Tensor) else a for a in call.args]
+        args = [self._contents(a, arrays) if isinstance(a, Tensor) else unpacked(a) for a in call.args]
         try:
             with np.errstate(all="ignore"):
                 call.kernel(*args)

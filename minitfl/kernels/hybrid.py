@@ -10,6 +10,7 @@ Each row of x is brought to 8 bits when it is met, x ~ scale * (q - zero) with a
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def hybrid_stack(stored, scales):
     return (*exact_weights(stored.view(np.int8), 0, 255), np.broadcast_to(np.float32(scales), len(stored)))
 
 
-def hybrid_weights(site: Site, w: Tensor) -> tuple[np.ndarray, tuple[int, ...], np.ndarray]:
+def hybrid_weights(site: Site, w: Tensor) -> Any:
     """The hybrid_stack of a node's weights with one scale, packed once for a graph."""
     scale = w.numbers[0]
     return site.packed(w, ("hybrid", scale), lambda stored: hybrid_stack(stored, scale))

@@ -153,8 +153,9 @@ def _call(site: Site, cell: Cell, diagonal: bool) -> Call:
         return call(lstm_float, (activation, *clips), (x, aux), dict(w))
     stacks = {}
     for prefix, names in stored_kinds(w).items():
-        floats, bounds, _ = stack_of(site, [w[name] for name in names], 255)
-        scales = np.repeat(np.array([w[name].numbers[0] for name in names], np.float32), len(floats) // len(names))
+        floats, bounds = stack_of(site, [w[name] for name in names], 255)
+        rows = [w[name].known_shape[0] for name in names]
+        scales = np.repeat(np.array([w[name].numbers[0] for name in names], np.float32), rows)
         stacks[prefix] = (floats, bounds, scales), tuple(name[len(prefix) :] for name in names)
     inside = {name for names in stored_kinds(w).values() for name in names}
     vectors = {name: real_of(site, t, t.numbers[0]) for name, t in w.items() if name not in inside}

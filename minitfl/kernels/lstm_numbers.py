@@ -11,7 +11,7 @@ import numpy as np
 from minitfl.errors import ModelError
 from minitfl.graph import Tensor
 from minitfl.kernels.fixedpoint import power_of_two, quantize_multiplier
-from minitfl.kernels.lstm_weights import GATES, Weights, stack_of, stored_kinds
+from minitfl.kernels.lstm_weights import GATES, Weights, row_sums, stack_of, stored_kinds
 from minitfl.op import Site
 
 f32 = np.float32
@@ -43,7 +43,9 @@ def int_numbers(site: Site, w: Weights, x: Tensor, h: Tensor, c: Tensor, y: Tens
     zeros = {"input_to_": -x.zero, "recurrent_to_": -h.zero, "projection": hidden.zero}
     stacks = {}
     for kind, names in stored_kinds(w).items():
-        floats, bounds, sums = stack_of(site, [w[name] for name in names], 128)
+        matrices = [w[name] for name in names]
+        floats, bounds = stack_of(site, matrices, 128)
+        sums = row_sums(site, matrices)
         added = zeros[kind] * sums
         if kind == "input_to_" and not norm:
             added = added + np.concatenate([site.value(w[f"{g}_bias"]) for g in gates])
@@ -72,13 +74,14 @@ def int8_numbers(site: Site, w: Weights, x: Tensor, h: Tensor, c: Tensor, y: Ten
         total, *parts = middle[3 * at : 3 * at + 3]
         for kind, source, part in zip(("input_to", "recurrent_to"), (x, h), parts, strict=True):
             t = w[f"{kind}_{g}"]
-            floats, bounds, sums = stack_of(site, [t], 128)
+            floats, bounds = stack_of(site, [t], 128)
+            sums = row_sums(site, [t])
             real = f32(t.scale) * f32(source.scale) / f32(part.scale)
             again = f32(part.scale) / f32(total.scale)
             stacks[f"{kind}_{g}"] = floats, bounds, -source.zero * sums, _factor(real), part.zero, _factor(again)
         multiplier, shift = _factor(f32(w[f"{g}_norm"].scale))
         norms[g] = f32(multiplier * 2.0 ** (shift - 31))
-    floats, bounds, _ = stack_of(site, [w["projection"]], 32768)
+    floats, bounds = stack_of(site, [w["projection"]], 32768)
     real = f32(w["projection"].scale) * f32(2.0**-15) / f32(h.scale)
     stacks["projection"] = floats, bounds, site.value(w["projection_bias"]).astype(np.int64), _factor(real), h.zero
     cell_clip = int(min(clips[0] / f32(c.scale), f32(32767))) if 0 < clips[0] < 1 else 0

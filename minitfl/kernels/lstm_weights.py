@@ -101,21 +101,25 @@ def stored_kinds(w: Weights) -> dict[str, tuple[str, ...]]:
     return {kind: names for kind, names in found.items() if names}
 
 
-def stack_of(site: Site, tensors: Sequence[Tensor], most: int) -> tuple[np.ndarray, tuple[int, ...], np.ndarray]:
-    """(floats, bounds, sums) of matrices one above the other: as exact_weights gives them for |x| <= most, and the sum
-    of each row, int64. Constants are packed once for a graph.
+def stack_of(site: Site, tensors: Sequence[Tensor], most: int) -> tuple[Any, Any]:
+    """(floats, bounds) of matrices one above the other, as exact_weights gives them for |x| <= most.
 
     uint8 weights hold the bits of int8 ones, as the oldest converters wrote them.
     """
 
     def make(first: np.ndarray) -> Any:
-        stored = np.concatenate([first, *(site.value(t) for t in others)]).view(np.int8)
-        return (*exact_weights(stored, 0, most), stored.sum(axis=1, dtype=np.int64))
+        return exact_weights(np.concatenate([first, *others]).view(np.int8), 0, most)
 
-    first, *others = tensors
+    first, *others = (site.value(t) for t in tensors)
     if any(t.data is None for t in tensors):
-        return make(site.value(first))
-    return site.packed(first, ("stack", most, *(id(t.data) for t in others)), make)
+        return make(first)
+    ready = site.packed(tensors[0], ("stack", most, *(id(t.data) for t in tensors[1:])), make)
+    return ready[0], ready[1]
+
+
+def row_sums(site: Site, tensors: Sequence[Tensor]) -> np.ndarray:
+    """The sum of each row of the same matrices, int64."""
+    return np.concatenate([site.value(t).view(np.int8).sum(axis=1, dtype=np.int64) for t in tensors])
 
 
 def real_of(site: Site, t: Tensor, scale: float) -> Tensor | np.ndarray:

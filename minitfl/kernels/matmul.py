@@ -17,6 +17,7 @@ that are kept ready: dense_hybrid, dense_fixed.
 from __future__ import annotations
 
 import math
+from typing import Any
 from collections.abc import Iterator
 
 import numpy as np
@@ -180,7 +181,7 @@ def batch_matmul(site: Site) -> Call:
     return _integer(site, (x, w, y), lying, w_zero, result, ready, bound)
 
 
-def _prepared(site: Site, w: Tensor, adj_y: bool, w_zero: int, x_type: str) -> tuple | None:
+def _prepared(site: Site, w: Tensor, adj_y: bool, w_zero: int, x_type: str) -> Any:
     """(weights, bounds) of a constant matrix as the kernels of `dense_rows` want them; None of a computed one."""
     most = MAGNITUDE["int8" if x_type == "float32" else x_type]
     layout = ("matmul", adj_y, w_zero, most)
@@ -215,8 +216,7 @@ def _hybrid(site: Site, w: Tensor, y: Tensor, lying: tuple, result: Tensor, read
     asymmetric = bool(site.options.asymmetric_quantize_inputs)
     if ready is None:
         return Call(matmul_hybrid, (*lying, scales, asymmetric, result), (y,), workspace=bound)
-    weights, bounds = ready
-    args = (lying[0], weights, np.broadcast_to(scales, units), bounds, np.zeros(units, np.float32), asymmetric)
+    args = (lying[0], ready[0], np.broadcast_to(scales, units), ready[1], np.zeros(units, np.float32), asymmetric)
     return Call(dense_hybrid, (*args, "NONE", result), (y,), workspace=bound)
 
 

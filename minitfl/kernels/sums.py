@@ -39,7 +39,7 @@ def packed(site: Site, tensor: Tensor, layout: tuple, make: Callable[[np.ndarray
         return None
 
 
-def exact_packed(site: Site, w: Tensor, w_zero: int, x_type: str) -> tuple[Any, tuple[int, ...] | None]:
+def exact_packed(site: Site, w: Tensor, w_zero: int, x_type: str) -> tuple[Any, Any]:
     """(floats, bounds) as exact_weights makes them of constant weights; (w, None) for what is computed while running.
 
     With float x, which is brought to int8, the bytes of uint8 weights count as int8.
@@ -51,7 +51,7 @@ def exact_packed(site: Site, w: Tensor, w_zero: int, x_type: str) -> tuple[Any, 
         return exact_weights(stored.view(np.int8) if hybrid else stored, w_zero, most)
 
     ready = packed(site, w, ("exact", w_zero, x_type), make)
-    return (w, None) if ready is None else ready
+    return (w, None) if ready is None else (ready[0], ready[1])
 
 
 def bias_of(

@@ -8,6 +8,7 @@ from minitfl import Interpreter
 from minitfl.build import Model
 from minitfl.kernels import gates
 from minitfl.load import load_model
+from minitfl.packing import packed_in
 from minitfl.planning import Planner
 from tests.cases import SEEDS, OursFailed, check, differential, ours
 from tests.kernels import sparse
@@ -230,10 +231,14 @@ def test_constants_are_packed_once(kind):
     """The matrices of all gates lie in one stack: what meets x, what meets the state, the projection."""
     cell = OneWay(OPS[1], 5, kind, "whole")
     graph = load_model(cell.content())
-    planner = Planner(graph, {}, keep_all=False)
+    planner, found = Planner(graph, {}, keep_all=False), set()
     for time in (2, 3, 4):
         lead = (time, cell.batch) if cell.time_major else (cell.batch, time)
-        planner.plan(0, {graph.subgraphs[0].inputs[0]: (*lead, cell.depth)})
+        plan = planner.plan(0, {graph.subgraphs[0].inputs[0]: (*lead, cell.depth)})
+        found |= packed_in(tuple(step.call.args for step in plan.steps))
+    assert len(found) == 3 and planner.packings == 0
+    for _ in range(2):
+        assert all(packed.value for packed in found)
     assert planner.packings == 3
 
 
