@@ -16,6 +16,7 @@ from minitfl.engine.blocks import layout, word
 from minitfl.engine.emit import find
 from minitfl.engine.isa import Isa
 from minitfl.graph import Tensor
+from minitfl.packing import Packed, unpacked
 
 if TYPE_CHECKING:
     from minitfl.plan import Plan, Step
@@ -48,7 +49,7 @@ class Program:
     instructions: list[Instruction] = field(default_factory=list)
     ranges: dict[int, tuple[int, int]] = field(default_factory=dict)  # by step: its instructions
     tensors: dict[Any, tuple[int, Tensor]] = field(default_factory=dict)
-    constants: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    constants: list[tuple[int, Any]] = field(default_factory=list)  # arrays; until it is linked some are only promised
     scratch: list[tuple[int, int]] = field(default_factory=list)  # slot, offset in the workspace
     slots: int = 0
     workspace_nbytes: int = 0
@@ -61,10 +62,12 @@ class Program:
 
     @property
     def constants_nbytes(self) -> int:
+        """Of what is packed by now."""
         return sum({id(a): a.nbytes for _, a in self.constants}.values())
 
     def link(self, addresses: dict[str, int]) -> None:
-        """Makes the code, once the address of every kernel is known."""
+        """Packs the constants and makes the code, once the address of every kernel is known."""
+        self.constants = [(slot, unpacked(a)) for slot, a in self.constants]
         blocks = np.array([w for i in self.instructions for w in i.words], np.int64)
         code = np.zeros((len(self.instructions), len(INSTRUCTION)), np.int64)
         at = blocks.__array_interface__["data"][0]
@@ -110,14 +113,17 @@ class Emit:
         return None if known is None or tensor.index < 0 else known.reshape(tensor.known_shape)
 
     def packed(self, tensor: Tensor, layout: Any, make: Callable[[np.ndarray], np.ndarray]) -> Slot:
-        """The slot of make(contents of a constant), made once for a graph, layout and instruction set."""
+        """The slot of make(contents of a constant), made once for a graph, layout and instruction set.
+
+        It is made when the program is linked: before there is machine code it would only delay the NumPy forms.
+        """
         if tensor.data is not None:
             return self.constant(self._planner.packed(tensor, ("engine", self.isa.name, layout), make))
         contents = self.contents(tensor)
         assert contents is not None
-        return self.constant(make(contents))
+        return self.constant(Packed(lambda: make(contents)))
 
-    def constant(self, array: np.ndarray) -> Slot:
+    def constant(self, array: np.ndarray | Packed) -> Slot:
         slot = self._slot()
         self._program.constants.append((slot.number, array))
         return slot

@@ -17,8 +17,8 @@ that are kept ready: dense_hybrid, dense_fixed.
 from __future__ import annotations
 
 import math
-from typing import Any
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
