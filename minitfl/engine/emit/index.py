@@ -1,6 +1,8 @@
 """Which module of engine.emit has the emitter of a kernel, "module.name" in minitfl.kernels."""
 
 _MODULES = {
+    "arithmetic": "arithmetic.add arithmetic.maximum arithmetic.minimum arithmetic.multiply"
+    " arithmetic.squared_difference arithmetic.subtract division.divide",
     "conv_float": "conv.conv_float dense_rows.dense_float",
     "pool": "pool.average_float pool.average_int pool.max_pool reduce.largest reduce.mean_float reduce.sum_values",
     "softmax": "softmax.softmax",
