@@ -152,11 +152,11 @@ class Frame:
 
     def array(self, index: int) -> np.ndarray:
         """The live array of a tensor."""
+        if index in self.plan.overwritten:
+            raise NoData("reused")
         array = self.arrays[index]
         if array is None:
             raise NoData("dynamic" if self.plan.tensors[index].shape is None else "unallocated")
-        if index in self.plan.overwritten:
-            raise NoData("reused")
         return array
 
     def _array(self, i: int, t: Tensor) -> np.ndarray | None:

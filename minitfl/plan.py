@@ -25,6 +25,11 @@ class Step:
     call: Call | None  # None: late
     skip: bool = False  # the output already lies where the input is
     lacks: int = -1  # an input that nothing ever writes
+    reads: tuple[int, ...] | None = None  # where a rewrite made it read others than the node's inputs
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        return self.node.inputs if self.reads is None else self.reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class Plan:
     bound_nbytes: int
     homes: Mapping[int, int]  # a tensor that shares memory -> the tensor whose memory it is
     keep_all: bool
+    merged: frozenset[int] = frozenset()  # tensors that are never written: a rewrite left them out
     programs: dict[str, Any] = field(default_factory=dict)  # the engine's, by instruction set
 
     @property
@@ -89,7 +95,7 @@ class Plan:
 
     @cached_property
     def overwritten(self) -> frozenset[int]:
-        """Tensors whose bytes are used again before the run ends: their contents can't be read afterwards."""
+        """Tensors whose bytes are used again before the run ends, or never written: they can't be read afterwards."""
         spans = sorted(
             ((self.places[life.key], self.places[life.key] + life.nbytes, life) for life in self.lives if life.nbytes),
             key=lambda span: span[0],
@@ -101,4 +107,4 @@ class Plan:
                     break
                 if other_end > start:
                     lost.add(life.key if life.last < other.first else other.key)
-        return frozenset(i for i in range(len(self.tensors)) if self.homes.get(i, i) in lost)
+        return self.merged.union(i for i in range(len(self.tensors)) if self.homes.get(i, i) in lost)

@@ -18,6 +18,7 @@ from minitfl.graph import OBJECTS, Graph, Node, Subgraph, Tensor
 from minitfl.op import Call, NotYet, Preparation, Site, State, find
 from minitfl.packing import Packed, unpacked
 from minitfl.plan import Plan, Shape, Step
+from minitfl.rewrites import rewrite
 
 FOLD_NBYTES = 1 << 28  # a larger result is computed at its turn
 MOST_NBYTES = 1 << 40  # of one tensor
@@ -59,6 +60,7 @@ class Planner:
         self.graph = graph
         self.custom = custom
         self.keep_all = keep_all
+        self.rewrites = not keep_all
         self._plans: dict[int, dict[Any, Plan]] = {}
         self._packed: dict[Any, Packed] = {}
         self.packings = 0  # made so far
@@ -118,7 +120,10 @@ class _Planning:
         self._check()
         for node in self.subgraph.nodes:
             self._prepare(node)
-        return self._place()
+        merged: frozenset[int] = frozenset()
+        if self.planner.rewrites:
+            self.steps, merged = rewrite(self.steps, self.subgraph.outputs, self.known.get)
+        return self._place(merged)
 
     # ---- what a Site looks up
 
@@ -222,7 +227,7 @@ class _Planning:
 
     # ---- memory
 
-    def _place(self) -> Plan:
+    def _place(self, merged: frozenset[int]) -> Plan:
         last_step = len(self.steps)
         homes = {} if self.planner.keep_all else self._homes()
         first: dict[int, int] = {}
@@ -230,7 +235,7 @@ class _Planning:
         for i in self.subgraph.inputs:
             first[i], last[i] = 0, last_step
         for n, step in enumerate(self.steps):
-            for i in (*step.node.inputs, *step.node.intermediates):
+            for i in (*step.inputs, *step.node.intermediates):
                 if i >= 0:
                     home = homes.get(i, i)
                     first.setdefault(home, 0)  # read before anything writes it: a step says so at its turn
@@ -283,6 +288,7 @@ class _Planning:
             bound_nbytes=layout.bound,
             homes=homes,
             keep_all=self.planner.keep_all,
+            merged=merged,
         )
 
     def _unwritten(self) -> list[int]:
@@ -290,7 +296,7 @@ class _Planning:
         written = {*self.known, *self.subgraph.inputs, *(i for i, t in enumerate(self.now) if t.is_variable)}
         found = []
         for step in self.steps:
-            missing = (i for i in step.node.inputs if i >= 0 and i not in written and self.now[i].shape != (0,))
+            missing = (i for i in step.inputs if i >= 0 and i not in written and self.now[i].shape != (0,))
             found.append(next(missing, -1))
             written.update(step.node.outputs)
         return found

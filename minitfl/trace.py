@@ -75,6 +75,8 @@ class TraceStep:
         Was it prepared at its turn, because shapes or arguments depend on what was computed?
     folded : bool
         Was it computed already when the model was planned, as all it reads is known?
+    merged : bool
+        Does a later node do its work on the way, so that its output is never written?
     rescalings : tuple of Rescaling
         What the kernel had rescaled by the rules of fixedpoint.py while it ran, those of subgraphs that it called
         included. Empty for floats, and for kernels that look their results up in tables.
@@ -90,6 +92,7 @@ class TraceStep:
     file: str
     late: bool = False
     folded: bool = False
+    merged: bool = False
     rescalings: tuple[Rescaling, ...] = ()
 
     def __repr__(self) -> str:
@@ -112,7 +115,9 @@ def trace(frame: Frame) -> Iterator[TraceStep]:
 
 def _folded(frame: Frame, node: Node) -> TraceStep:
     inputs, outputs = (_values(frame, indices) for indices in (node.inputs, node.outputs))
-    return TraceStep(node.index, node.op, node.version, options_of(node), inputs, outputs, "", "", folded=True)
+    merged = not frame.plan.merged.isdisjoint(node.outputs)
+    about = (node.index, node.op, node.version, options_of(node), inputs, outputs, "", "")
+    return TraceStep(*about, folded=not merged, merged=merged)
 
 
 def _traced(frame: Frame, step: BoundStep) -> TraceStep:
@@ -217,7 +222,7 @@ class _Use:
 def text(step: TraceStep, level: int) -> str:
     """1: the operator; 2: shapes, ranges and rescalings too; 3: the values too, shortened."""
     version = f" v{step.version}" if step.version > 1 else ""
-    how = " (folded)" if step.folded else " (late)" if step.late else ""
+    how = " (folded)" if step.folded else " (merged)" if step.merged else " (late)" if step.late else ""
     where = f"  {step.file} {step.kernel}" if step.kernel else ""
     target = next((y.name for y in step.outputs if y is not None), "")
     lines = [f"{step.index:4} {step.op}{version}{how}{where} -> '{target}'"]

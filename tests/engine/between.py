@@ -20,7 +20,7 @@ KERNEL = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 4)
 
 
 def between(content, inputs=None, shapes=None, seed=0):
-    """Runs a model both ways; {"numba": [op, ...], "loops": ..., "numpy": ...} of its steps. AssertionError where they differ.
+    """Runs a model both ways; {"numba": [op, ...], "loops": ..., "numpy": ...} of its steps, which must agree.
 
     inputs: arrays in the graph's order, else random ones are drawn.
     """

@@ -20,7 +20,7 @@ pytest.importorskip("numba")
 
 
 def judge(content):
-    """{"numba": [op, ...], "loops": ..., "numpy": ...} of the steps, all of which agree; None of a model that can't run."""
+    """{"numba": [op, ...], "loops": ..., "numpy": ...} of the steps, which agree; None of a model that can't run."""
     try:
         graph = load_model(content)
         Runtime(graph, layer="numpy").instance(0).allocate()
