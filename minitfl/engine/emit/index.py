@@ -5,6 +5,8 @@ _MODULES = {
     " arithmetic.squared_difference arithmetic.subtract division.divide",
     "conv_float": "conv.conv_float dense_rows.dense_float",
     "pool": "pool.average_float pool.average_int pool.max_pool reduce.largest reduce.mean_float reduce.sum_values",
+    "runs": "embedding.embedding index_ops.gather join.broadcast join.concatenate join.pack join.split join.tile "
+    "join.unpack layout.copy layout.rearrange pad.mirror_pad pad.pad resize.nearest slice.take_slices",
     "softmax": "softmax.softmax",
 }
 
