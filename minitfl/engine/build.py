@@ -34,7 +34,7 @@ def compile_kernel(name: str) -> tuple[str, bytes]:
     module, _, key = name.partition(".")
     function = importlib.import_module(f"minitfl.engine.source.{module}").KERNELS[key]
     words = [types.int64] * 4
-    compiled: Any = numba.cfunc(types.int64(*words), error_model="numpy")(function)
+    compiled: Any = numba.cfunc(types.int64(*words), error_model="numpy", forceinline=True)(function)
     return compiled._wrapper_name, compiled._library._get_compiled_object()
 
 

@@ -116,7 +116,32 @@ def store_masked(b, value, address, mask):
     call(b, name, ir.VoidType(), value, pointer, I32(1), mask)
 
 
-# ---- loops
+# ---- branches and loops
+
+
+def choose(b, condition, then, otherwise):
+    """then() or otherwise(), which emit code and give lists of values of the same types; the list of what was made."""
+    blocks = [b.append_basic_block(name) for name in ("then", "otherwise", "after")]
+    b.cbranch(condition, *blocks[:2])
+    made, ends = [], []
+    for block, emit in zip(blocks, (then, otherwise)):
+        b.position_at_end(block)
+        made.append(emit() or [])
+        ends.append(b.block)
+        b.branch(blocks[2])
+    b.position_at_end(blocks[2])
+    results = []
+    for values in zip(*made):
+        phi = b.phi(values[0].type)
+        for value, end in zip(values, ends):
+            phi.add_incoming(value, end)
+        results.append(phi)
+    return results
+
+
+def when(b, condition, values, body):
+    """body(values) if the condition holds, else the values as they are; body gives as many."""
+    return choose(b, condition, lambda: body(values), lambda: values)
 
 
 def loop(b, count, carried, body, step=1):
