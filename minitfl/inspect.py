@@ -7,20 +7,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from minitfl.engine.engine import Engine, engine
 from minitfl.errors import ModelError
 from minitfl.graph import BITS, Graph, Node, Quantization, Subgraph, Tensor
 from minitfl.interpreter import Interpreter
+from minitfl.runtime import Runtime
 from minitfl.schema.flexbuffers import read_flexbuffer
 from minitfl.schema.reader import SchemaError, Table
 
 Shape = tuple[int, ...]
 
 
-def describe(interpreter: Interpreter) -> dict[str, Any]:
+def describe(interpreter: Interpreter, kernels: str | None = None) -> dict[str, Any]:
     """The model's tensors, operators, signatures, metadata and sizes: dicts, lists, strings and numbers.
 
     The interpreter is allocated for it, so that shapes are those of a run; where it can't be, `problem` says why and
-    shapes are the file's. All sizes are in bytes.
+    shapes are the file's. All sizes are in bytes. An operator's `layer` is what runs it with `kernels`, by default with
+    the interpreter's own choice: "numba" once that is compiled, "numpy", or "" where there is nothing to compute.
     """
     problem = ""
     try:
@@ -29,7 +32,9 @@ def describe(interpreter: Interpreter) -> dict[str, Any]:
         problem = str(error)
     wrapper = interpreter._interpreter
     graph = wrapper.graph
-    subgraphs = [_subgraph(interpreter, s) for s in graph.subgraphs]
+    runtime = wrapper.runtime
+    chosen = runtime.engine if kernels is None else engine(kernels)
+    subgraphs = [_subgraph(interpreter, s, _layers(runtime, s.index, chosen)) for s in graph.subgraphs]
     content = wrapper.source.content
     return {
         "file": wrapper.source.name,
@@ -76,7 +81,17 @@ def stored_nbytes(tensor: Tensor) -> int:
 # ---- one subgraph
 
 
-def _subgraph(interpreter: Interpreter, subgraph: Subgraph) -> dict[str, Any]:
+def _layers(runtime: Runtime, index: int, chosen: Engine | None) -> dict[int, str]:
+    """Node: layer, of the nodes of a subgraph that have something to compute; of one that is not planned, none."""
+    frame = runtime.instance(index).frame
+    if frame is None:
+        return {}
+    fast = chosen.program(frame.plan, runtime.planner).ranges if chosen is not None else {}
+    steps = enumerate(frame.plan.steps)
+    return {step.node.index: "numba" if n in fast else "numpy" for n, step in steps if not step.skip}
+
+
+def _subgraph(interpreter: Interpreter, subgraph: Subgraph, layers: dict[int, str]) -> dict[str, Any]:
     shapes = [tuple(int(n) for n in d["shape"]) for d in interpreter.get_tensor_details(subgraph.index)]
     return {
         "index": subgraph.index,
@@ -84,7 +99,7 @@ def _subgraph(interpreter: Interpreter, subgraph: Subgraph) -> dict[str, Any]:
         "inputs": list(subgraph.inputs),
         "outputs": list(subgraph.outputs),
         "tensors": [_tensor(t, shape) for t, shape in zip(subgraph.tensors, shapes)],
-        "operators": [_operator(node, subgraph.tensors, shapes) for node in subgraph.nodes],
+        "operators": [_operator(node, shapes, layers.get(node.index, "")) for node in subgraph.nodes],
     }
 
 
@@ -116,7 +131,7 @@ def _quantization(q: Quantization) -> dict[str, Any]:
     return made
 
 
-def _operator(node: Node, tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> dict[str, Any]:
+def _operator(node: Node, shapes: Sequence[Shape], layer: str) -> dict[str, Any]:
     return {
         "index": node.index,
         "op": node.op,
@@ -126,6 +141,7 @@ def _operator(node: Node, tensors: Sequence[Tensor], shapes: Sequence[Shape]) ->
         "outputs": list(node.outputs),
         "options": _custom_options(node) if node.custom else _options(node.options),
         "macs": macs(node, shapes),
+        "layer": layer,
     }
 
 
@@ -239,14 +255,14 @@ def lines(model: dict[str, Any]) -> Iterator[str]:
 
 
 def operator_rows(subgraph: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Index, operator, inputs, outputs, MACs, and the options that say something."""
+    """Index, operator, inputs, outputs, MACs, layer, and the options that say something."""
     for operator in subgraph["operators"]:
         options = operator["options"]
         told = ", ".join(f"{name} {_short(value)}" for name, value in options.items() if not _idle(name, value))
         version = f" v{operator['version']}" if operator["version"] > 1 else ""
         ways, results = (" ".join("-" if i < 0 else f"t{i}" for i in operator[side]) for side in ("inputs", "outputs"))
         count = f"{operator['macs']:,}" if operator["macs"] else ""
-        yield str(operator["index"]), operator["op"] + version, ways, results, count, told
+        yield str(operator["index"]), operator["op"] + version, ways, results, count, operator["layer"], told
 
 
 def tensor_rows(subgraph: dict[str, Any]) -> Iterator[tuple[str, ...]]:

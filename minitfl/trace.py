@@ -77,6 +77,10 @@ class TraceStep:
         Was it computed already when the model was planned, as all it reads is known?
     merged : bool
         Does a later node do its work on the way, so that its output is never written?
+    layer : str
+        What `invoke` would run here: "numba", machine code of the engine, or "numpy"; "" where there is nothing to
+        compute. The trace itself runs the NumPy forms always, as the rescalings are seen in them; integers are the same
+        to the bit.
     rescalings : tuple of Rescaling
         What the kernel had rescaled by the rules of fixedpoint.py while it ran, those of subgraphs that it called
         included. Empty for floats, and for kernels that look their results up in tables.
@@ -93,6 +97,7 @@ class TraceStep:
     late: bool = False
     folded: bool = False
     merged: bool = False
+    layer: str = ""
     rescalings: tuple[Rescaling, ...] = ()
 
     def __repr__(self) -> str:
@@ -140,6 +145,7 @@ def _traced(frame: Frame, step: BoundStep) -> TraceStep:
         kernel,
         file,
         late=step.late,
+        layer="" if step.skipped else step.layer,
         rescalings=watch.found(),
     )
 
@@ -223,6 +229,7 @@ def text(step: TraceStep, level: int) -> str:
     """1: the operator; 2: shapes, ranges and rescalings too; 3: the values too, shortened."""
     version = f" v{step.version}" if step.version > 1 else ""
     how = " (folded)" if step.folded else " (merged)" if step.merged else " (late)" if step.late else ""
+    how = how or (" (numba)" if step.layer == "numba" else "")
     where = f"  {step.file} {step.kernel}" if step.kernel else ""
     target = next((y.name for y in step.outputs if y is not None), "")
     lines = [f"{step.index:4} {step.op}{version}{how}{where} -> '{target}'"]

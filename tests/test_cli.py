@@ -253,6 +253,70 @@ def test_inspect_as_json(command, files):
     assert code == 0 and json.loads(output)["totals"]["operators"] == {"ADD": 1}
 
 
+# ---- benchmark
+
+
+def test_benchmark(command, files):
+    code, output, errors = command("benchmark", files / "add.tflite", "--runs", 3, "--kernels", "numpy")
+    assert code == 0 and errors.splitlines()[0] == "minitfl: benchmark: allocating and compiling"
+    lines = output.splitlines()
+    assert lines[0].startswith("add.tflite: 1 nodes, 0 MACs, 1 thread") and "(3 runs)" in lines[1]
+    assert lines[-1].split()[:3] == ["0", "ADD", "1x2"] and "numpy" in lines[-1].split()
+
+
+def test_benchmark_as_json(command, files):
+    code, output, _ = command("benchmark", files / "add.tflite", "--seconds", 0.01, "--threads", 2, "--json")
+    found = json.loads(output)
+    assert code == 0 and found["threads"] == 2 and found["latency"]["median"] > 0 and found["numpy_share"] == 1
+    (node,) = found["nodes"]
+    assert node["op"] == "ADD" and node["nbytes"] == 24 and node["seconds"] >= 0 and "against" not in found
+
+
+def test_benchmark_against_the_official_runtime(command, files, official):
+    words = ("benchmark", files / "add.tflite", "--runs", 2, "--blocks", 3, "--against", "litert")
+    code, output, _ = command(*words)
+    assert code == 0 and "LiteRT" in output and "ratio " in output and "3 blocks" in output
+    found = json.loads(command(*words, "--json")[1])["against"]
+    assert found["blocks"] == 3 and found["ratio"] > 0 and found["official_seconds"] > 0
+
+
+def test_benchmark_where_it_is_missing_or_refuses(command, files, official, monkeypatch):
+    from minitfl import rival
+
+    def refuse(*_, **__):
+        raise RuntimeError("it refuses")
+
+    words = ("benchmark", files / "add.tflite", "--runs", 1, "--against", "litert")
+    with monkeypatch.context() as patch:
+        patch.setattr(rival, "race", refuse)
+        code, output, errors = command(*words)
+    assert code == 0 and "it refuses" in errors and "ADD" in output
+    monkeypatch.setattr(rival, "installed", lambda: False)
+    code, output, errors = command(*words)
+    assert (code, output) == (2, "") and one_line(errors) and "pip install ai-edge-litert" in errors
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_progress_on_a_terminal(monkeypatch, rich):
+    from minitfl.commands import terminal
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    if rich:
+        pytest.importorskip("rich")
+    else:
+        for name in ("rich", "rich.console", "rich.progress"):
+            monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with terminal.progress("benchmark") as tell:
+        tell("[whole] runs", 0.25)
+        tell("[whole] runs", 0.5)
+    assert "benchmark: [whole] runs" in sys.stderr.getvalue() and "50" in sys.stderr.getvalue()
+
+
 # ---- failures
 
 
@@ -281,6 +345,10 @@ def one_line(errors):
         "run add.tflite --random --seed -1",
         "run float.tflite --random --out labels.txt",
         "inspect missing.tflite",
+        "benchmark missing.tflite",
+        "benchmark add.tflite --threads 0",
+        "benchmark add.tflite --runs 0",
+        "benchmark add.tflite --seconds -1",
     ],
 )
 def test_wrong_use(command, files, monkeypatch, words):
@@ -298,7 +366,13 @@ def test_words_that_are_no_command(command, words):
 
 
 @pytest.mark.parametrize(
-    "words", ["run bad.tflite --random", "inspect bad.tflite", "classify picture.npy --model bad.tflite"]
+    "words",
+    [
+        "run bad.tflite --random",
+        "inspect bad.tflite",
+        "classify picture.npy --model bad.tflite",
+        "benchmark bad.tflite",
+    ],
 )
 @pytest.mark.parametrize("content", [b"", b"no model at all", b"\0\0\0\1TFL3 and then not much"])
 def test_a_model_that_fails(command, files, monkeypatch, content, words):
@@ -324,7 +398,7 @@ def test_help_and_version(command):
     assert command("--version") == (0, f"minitfl {__version__}\n", "")
     code, output, _ = command("--help")
     assert code == 0 and all(name in output for name in ("classify", "run", "inspect", "--as"))
-    for name in ("classify", "run", "inspect"):
+    for name in ("classify", "run", "inspect", "show", "compare", "benchmark"):
         assert command(name, "--help")[0] == 0
 
 

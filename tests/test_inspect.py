@@ -84,7 +84,8 @@ def test_operators_options_and_tensors():
     rows = list(inspect.tensor_rows(model["subgraphs"][0]))
     assert rows[0][1:6] == ("in", "int8", "?x4", "4", "0.5, zero 3") and rows[1][5] == "2 scales on axis 0"
     (line,) = inspect.operator_rows(model["subgraphs"][0])
-    assert line[:5] == ("0", "FULLY_CONNECTED v4", "t0 t1 -", "t2", "8") and "fused_activation_function RELU" in line[5]
+    assert line[:6] == ("0", "FULLY_CONNECTED v4", "t0 t1 -", "t2", "8", "numpy")
+    assert "fused_activation_function RELU" in line[6]
 
 
 def test_packed_integers_take_their_packed_bytes():
@@ -105,6 +106,23 @@ def test_the_memory_is_that_of_the_plan():
     plan = interpreter.memory_plan()
     # two tensors of 400 bytes, each rounded up to 448
     assert memory["arena_nbytes"] == plan.arena_nbytes == memory["bound_nbytes"] == 896
+
+
+def test_layers():
+    """What invoke would use, whatever the interpreter that is looked at uses; nothing is compiled for it."""
+    m = Model()
+    x, y, z = m.input((2, 3)), m.tensor((2, 4)), m.tensor((8,))
+    m.op("FULLY_CONNECTED", [x, m.constant(np.ones((4, 3), np.float32)), None], [y])
+    m.op("RESHAPE", [y, m.constant(np.int32([8]))], [z])
+    m.output(z)
+    interpreter = Interpreter(model_content=m.content(), kernels="numpy")
+
+    def layers(**keywords):
+        return [o["layer"] for o in inspect.describe(interpreter, **keywords)["subgraphs"][0]["operators"]]
+
+    assert layers() == layers(kernels="numpy") == ["numpy", ""]
+    pytest.importorskip("numba")
+    assert layers(kernels="numba") == ["numba", ""]
 
 
 def test_custom_options():

@@ -126,6 +126,19 @@ def test_folded_late_and_shared_nodes():
     assert late.late and late.outputs[0].shape == (2, 3) and late.kernel and "(late)" in repr(late)
 
 
+def test_layers():
+    """What invoke would use; the trace itself has the rescalings that only the NumPy forms tell of."""
+    interpreter, x = digits()
+    steps = {step.op: step for step in interpreter.trace(x)}
+    assert steps["CONV_2D"].layer == "numpy" and steps["PACK"].layer == steps["RESHAPE"].layer == ""
+    pytest.importorskip("numba")
+    weights, bias = np.ones((3, 8), np.float32), np.zeros(3, np.float32)
+    interpreter = one_op("FULLY_CONNECTED", [X, weights, bias])
+    interpreter = Interpreter(model_content=interpreter._interpreter.source.bytes(), kernels="numba")
+    (step,) = interpreter.trace(X)
+    assert step.layer == "numba" and "(numba)" in repr(step) and step.kernel == "dense_float"
+
+
 def test_custom_operators_are_named():
     def sinh(inputs, options):
         return np.sinh(inputs[0])

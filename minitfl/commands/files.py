@@ -11,11 +11,11 @@ from minitfl.commands.terminal import UsageError
 from minitfl.interpreter import Interpreter
 
 
-def open_model(path: Any) -> Interpreter:
+def open_model(path: Any, **options: Any) -> Interpreter:
     """The model, or UsageError where there is no such file; a damaged one stays the model's failure."""
     if not Path(path).is_file():
         raise UsageError(f"there is no file '{path}'")
-    return Interpreter(str(path))
+    return Interpreter(str(path), **options)
 
 
 def read_input(text: str) -> tuple[str, np.ndarray]:

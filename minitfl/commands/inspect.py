@@ -17,6 +17,7 @@ OPERATORS = (
     Column("inputs"),
     Column("outputs"),
     Column("MACs", right=True),
+    Column("layer"),
     Column("options"),
 )
 TENSORS = (
@@ -34,7 +35,8 @@ def add(parsers: Any) -> None:
     parser: ArgumentParser = parsers.add_parser(
         "inspect",
         help="list a model's tensors, operators and sizes",
-        description="Lists a model's operators, tensors, signatures, metadata, sizes and multiply-accumulates (MACs).",
+        description="Lists a model's operators, tensors, signatures, metadata, sizes and multiply-accumulates (MACs). "
+        "layer: what runs an operator, numba (machine code, once it is compiled) or numpy.",
     )
     parser.add_argument("model", help="a .tflite file")
     parser.add_argument("--json", action="store_true", help="all of it as JSON")
@@ -42,8 +44,8 @@ def add(parsers: Any) -> None:
 
 
 def show(options: Namespace) -> None:
-    with open_model(options.model) as interpreter:
-        model = inspect.describe(interpreter)
+    with open_model(options.model, kernels="numpy") as interpreter:  # so that nothing is compiled
+        model = inspect.describe(interpreter, "auto")
     if options.json:
         print(json.dumps(model, indent=1, ensure_ascii=True))
         return

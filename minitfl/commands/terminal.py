@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +114,46 @@ def _console() -> Any:
         return None
     console = Console()
     return console if console.is_terminal and _prints("┏▀") else None
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Callable[[str, float], None]]:
+    """A function tell(what, share) that shows what is being done, and how far all is, on the error stream.
+
+    Nothing is drawn but when it is called, so that what is being timed is left alone. Where nobody looks at a terminal
+    each new `what` is a line.
+    """
+    if not sys.stderr.isatty():
+        told: list[str] = []
+
+        def line(what: str, share: float) -> None:
+            if what not in told:
+                told.append(what)
+                note(f"{title}: {what}")
+
+        yield line
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    except ImportError:
+
+        def again(what: str, share: float) -> None:
+            print(f"\r{title}: {what}, {100 * share:.0f} %\x1b[K", end="", file=sys.stderr, flush=True)
+
+        try:
+            yield again
+        finally:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
+        task = bar.add_task(title, total=1.0)
+
+        def draw(what: str, share: float) -> None:
+            bar.update(task, completed=share, description=f"{title}: {what}", refresh=True)
+
+        yield draw
 
 
 def note(text: str) -> None:
