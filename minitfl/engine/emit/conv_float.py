@@ -6,8 +6,10 @@ import numpy as np
 
 from minitfl.engine.emit import emits
 from minitfl.engine.emit.borders import behind, bordered
-from minitfl.engine.layouts.conv_float import CONV
+from minitfl.engine.layouts.conv_float import CONV, shape
 from minitfl.memory import aligned
+
+CHUNK_NBYTES = 1 << 18  # of input and output, which stay in the cache while all panels pass over them
 
 
 @emits("conv.conv_float")
@@ -66,7 +68,7 @@ def dense_float(e, x, w, bias, low, high, y):
         images=1,
         width=batch,
         step=4 * depth,
-        wrap=0,
+        wrap=4 * depth,
         image_nbytes=0,
         rows=1,
         row_nbytes=0,
@@ -77,24 +79,28 @@ def dense_float(e, x, w, bias, low, high, y):
 
 
 def panels(e, *, x, y, w, bias, units, limits, **words):
-    """Adds the instructions of all panels: those of full width, then what is left of the channels."""
-    lanes, widest = e.isa.lanes, max(e.isa.tiles)
+    """Adds the instructions of all panels: those of full width, then one for a few channels that are left."""
+    tile, lanes = shape(e.isa), e.isa.lanes
+    if words["wrap"] == words["step"]:  # the windows of all rows are evenly spaced, as those of one
+        words["width"] = words["pixels"]
+        if words["image_nbytes"] == words["pixels"] * words["step"]:
+            words |= {"pixels": words["images"] * words["pixels"], "images": 1}
+            words["width"] = words["pixels"]
     length = words["rows"] * words["taps"] * words["depth"]
-    full, rest = divmod(units, widest * lanes)
-    narrow = next((v for v in sorted(e.isa.tiles) if v * lanes >= rest), widest) if rest else 0
+    full, rest = divmod(units, tile.vectors * lanes)
+    narrow = -(-rest // lanes)
+    if narrow == tile.vectors:
+        full, narrow = full + 1, 0
     stored = e.contents(bias)
-    widths = (widest * lanes,) * full + (narrow * lanes,) * bool(rest)
+    widths = (tile.vectors * lanes,) * full + (narrow * lanes,) * bool(narrow)
     packed = e.packed(w, ("panels", widths, stored.tobytes()), lambda weights: pack(weights, stored, widths))
-    for count, vectors, start, last in (
-        (full, widest, 0, widest * lanes),
-        (bool(rest), narrow, full * widest * lanes, rest),
-    ):
+    tiles, big = tile.tiles(words["pixels"])
+    for count, vectors, start in ((full, tile.vectors, 0), (bool(narrow), narrow, full * tile.vectors * lanes)):
         if not count:
             continue
-        height = 1 if words["pixels"] == 1 else e.isa.tiles[vectors]
-        tiles = -(-words["pixels"] // height)
+        single = words["pixels"] * words["images"] == 1
         e.add(
-            f"conv_float.panels{vectors}x{height}",
+            f"conv_float.row{vectors}" if single else f"conv_float.panels{vectors}",
             count * words["images"] * tiles,
             CONV,
             x=x,
@@ -103,10 +109,13 @@ def panels(e, *, x, y, w, bias, units, limits, **words):
             weights=packed,
             weights_start=4 * start * (1 + length),
             tiles=tiles,
+            big=big,
+            chunk=max(1, CHUNK_NBYTES // (tile.pixels * (words["step"] + 4 * units))),
+            panels=count,
             panel_nbytes=4 * vectors * lanes * (1 + length),
             panel_y_nbytes=4 * vectors * lanes,
             pixel_y_nbytes=4 * units,
-            last=last - (vectors - 1) * lanes,
+            last=min(units - start, count * vectors * lanes) - (count * vectors - 1) * lanes,
             low=limits[0],
             high=limits[1],
             **words,

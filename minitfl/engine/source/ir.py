@@ -116,6 +116,11 @@ def store_masked(b, value, address, mask):
     call(b, name, ir.VoidType(), value, pointer, I32(1), mask)
 
 
+def prefetch(b, address):
+    """Asks for the cache line, into the second level."""
+    call(b, "llvm.prefetch.p0", ir.VoidType(), b.inttoptr(address, I8.as_pointer()), I32(0), I32(2), I32(1))
+
+
 # ---- branches and loops
 
 
@@ -144,11 +149,17 @@ def when(b, condition, values, body):
     return choose(b, condition, lambda: body(values), lambda: values)
 
 
-def loop(b, count, carried, body, step=1):
-    """for i in range(0, count, step): carried = body(i, carried). Gives what is carried at the end."""
+def loop(b, count, carried, body, step=1, certain=False):
+    """for i in range(0, count, step): carried = body(i, carried). Gives what is carried at the end.
+
+    certain: count is known to be above 0.
+    """
     before = b.block
     head, after = b.append_basic_block("loop"), b.append_basic_block("after")
-    b.cbranch(b.icmp_signed(">", count, number(0)), head, after)
+    if certain:
+        b.branch(head)
+    else:
+        b.cbranch(b.icmp_signed(">", count, number(0)), head, after)
     b.position_at_end(head)
     i = b.phi(I64)
     i.add_incoming(number(0), before)
@@ -165,6 +176,8 @@ def loop(b, count, carried, body, step=1):
         phi.add_incoming(value, last)
     b.cbranch(b.icmp_signed("<", following, count), head, after)
     b.position_at_end(after)
+    if certain:
+        return list(made)
     results = []
     for value, new in zip(carried, made):
         phi = b.phi(value.type)
