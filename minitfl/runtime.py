@@ -158,6 +158,7 @@ class Runtime:
         self.engine = _engine(layer)
         self.loops = layer == "numba" and self.engine is None  # this host has no instruction set that the engine knows
         self.verbose = verbose
+        self.threads = 1  # at most, that an invoke may use
         custom = {name: custom_preparation(name, function) for name, function in self.custom_ops.items()}
         custom.update((name, own_preparation(name, function)) for name, function in self.kernels.items())
         self.planner = planner or Planner(graph, custom, preserve_all)

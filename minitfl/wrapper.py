@@ -31,6 +31,7 @@ class InterpreterWrapper:
     def __init__(self, source: Source, runtime: Runtime, num_threads: int = 1, compress_zero_points: bool = False):
         self.source = source
         self.num_threads = num_threads
+        runtime.threads = num_threads
         self.views = Views()
         self.turn = Turn()
         self._runtime: Runtime | None = runtime
@@ -99,6 +100,7 @@ class InterpreterWrapper:
 
     def SetNumThreads(self, num_threads: int) -> None:
         self.num_threads = integer(num_threads, "SetNumThreads()")
+        self.runtime.threads = self.num_threads
 
     def ModifyGraphWithDelegate(self, delegate: Any) -> None:
         raise RuntimeError("minitfl runs every operator itself: a native delegate cannot be applied to it.")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minitfl.engine.layouts.threads import RUN
 from minitfl.engine.library import Library, library
 from minitfl.engine.program import Program, compose
+from minitfl.engine.threads import KERNELS, Crew, crew, usable, yield_address
 from minitfl.graph import Tensor
 from minitfl.memory import aligned
 from minitfl.runtime import LAYERS
@@ -73,7 +75,15 @@ class Engine:
     def bind(self, frame: Frame) -> Fast | None:
         """The fast steps of a frame; None while there is nothing to run."""
         program = self.program(frame.plan, frame.runtime.planner)
-        return Fast(program, frame, self.library.addresses[DRIVER]) if program.ranges and self.ready(program) else None
+        return Fast(program, frame, self) if program.ranges and self.ready(program) else None
+
+    def crew(self) -> Crew | None:
+        """Threads that help; None while what they run is not compiled."""
+        if not KERNELS <= self.library.addresses.keys() and not self.library.load(KERNELS):
+            self.library.build(KERNELS, wait=self.waits)
+            if not (self.waits and self.library.load(KERNELS)):
+                return None
+        return crew(self.library.addresses)
 
     def expects(self, frame: Frame) -> bool:
         """Will a frame that has no fast steps have some later?"""
@@ -83,7 +93,7 @@ class Engine:
 class Fast:
     """A program bound to the memory of a frame."""
 
-    def __init__(self, program: Program, frame: Frame, driver: int):
+    def __init__(self, program: Program, frame: Frame, engine: Engine):
         self.program = program
         self.workspace = aligned(program.workspace_nbytes)
         self._frame = frame
@@ -91,12 +101,23 @@ class Fast:
         assert program.code is not None
         self._code_at = _address_of(program.code)
         self._slots_at = _address_of(self._slots)
-        self._run = _Run(driver)
+        self._run = _Run(engine.library.addresses[DRIVER])
+        self._engine = engine
+        self._shared = np.zeros(len(RUN), np.int64)
 
     def run(self, first: int, last: int) -> int:
         """Steps first..last - 1, all of which have a range; the step that a fast kernel gives up on, or -1."""
         ranges = self.program.ranges
-        failed = self._run(self._code_at, self._slots_at, ranges[first][0], ranges[last - 1][1])
+        start, stop = ranges[first][0], ranges[last - 1][1]
+        threads = self._frame.runtime.threads
+        if threads > 1:
+            threads = usable(threads)
+        crew = self._engine.crew() if threads > 1 else None
+        if crew is None or crew.rests:
+            failed = self._run(self._code_at, self._slots_at, start, stop)
+        else:
+            self._shared[:] = self._code_at, crew.shared, threads, yield_address()
+            failed = crew.run(_address_of(self._shared), self._slots_at, start, stop, threads)
         if not failed:
             return -1
         return next(n for n in range(first, last) if failed - 1 < ranges[n][1])

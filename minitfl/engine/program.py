@@ -12,19 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minitfl.engine.blocks import layout, word
+from minitfl.engine.blocks import word
 from minitfl.engine.emit import find
 from minitfl.engine.isa import Isa
-from minitfl.graph import Tensor
+from minitfl.engine.layouts.driver import INSTRUCTION
+from minitfl.graph import Node, Tensor
 from minitfl.packing import Packed, unpacked
 
 if TYPE_CHECKING:
     from minitfl.plan import Plan, Step
     from minitfl.planning import Planner
 
-INSTRUCTION = layout("Instruction", "function block units")
-INSTRUCTION_NBYTES = 8 * len(INSTRUCTION)
 ALIGNMENT = 64
+
+# threads share an instruction in chunks of units
+LEAST_CHUNK = 2000  # nanoseconds; to take one costs a tenth of a microsecond
+MOST_CHUNKS = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Slot:
 class Instruction:
     kernel: str  # "module.name" in engine.source
     units: int
+    chunk: int  # units that one thread takes at a time; all of them where sharing would take longer
     words: tuple[int, ...]
 
 
@@ -72,7 +76,7 @@ class Program:
         code = np.zeros((len(self.instructions), len(INSTRUCTION)), np.int64)
         at = blocks.__array_interface__["data"][0]
         for row, instruction in zip(code, self.instructions):
-            row[:] = addresses[instruction.kernel], at, instruction.units
+            row[:] = addresses[instruction.kernel], at, instruction.units, instruction.chunk
             at += 8 * len(instruction.words)
         self._blocks = blocks
         self.code = code
@@ -100,6 +104,7 @@ class Emit:
         self._plan = plan
         self._planner = planner
         self._used = 0
+        self._duration = duration(step.node, plan.tensors)
 
     def input(self, i: int) -> Tensor:
         """Input i of the node, with the shape of this plan."""
@@ -148,11 +153,23 @@ class Emit:
             raise TypeError(f"{kernel}: {sorted(words)} are not the words {list(layout._fields)}")
         values = (words[name] for name in layout._fields)
         numbers = tuple(v.number if isinstance(v, Slot) else word(v) for v in values)
-        self._program.instructions.append(Instruction(kernel, int(units), numbers))
+        chunk = max(1, -(-units // MOST_CHUNKS), min(units, int(units * LEAST_CHUNK / self._duration)))
+        self._program.instructions.append(Instruction(kernel, int(units), int(chunk), numbers))
 
     def _slot(self) -> Slot:
         self._program.slots += 1
         return Slot(self._program.slots - 1)
+
+
+def duration(node: Node, tensors: tuple[Tensor, ...]) -> float:
+    """A guess at the nanoseconds that a node takes on one core: 10 bytes in each, or as many products as may be."""
+    inputs, outputs = ([tensors[i] for i in side if i >= 0] for side in (node.inputs, node.outputs))
+    nbytes = sum(t.nbytes for t in (*inputs, *outputs) if t.shape is not None)
+    most = max((t.size for t in inputs if t.data is not None and len(t.known_shape) > 1), default=0)
+    if not most or not outputs or not outputs[0].shape:
+        return nbytes / 10 + 1
+    products = outputs[0].size * most / max(outputs[0].shape[-1], 1)
+    return max(nbytes / 10, products / (100 if inputs[0].dtype.kind == "f" else 400)) + 1
 
 
 def compose(plan: Plan, planner: Planner, isa: Isa) -> Program:

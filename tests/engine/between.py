@@ -8,7 +8,7 @@ import ctypes
 
 import numpy as np
 
-from minitfl.engine.program import INSTRUCTION
+from minitfl.engine.layouts.driver import INSTRUCTION
 from minitfl.load import load_model
 from minitfl.runtime import Runtime
 from tests.bounds import float_bound

@@ -1,6 +1,6 @@
 """Runs the instructions of a program one after the other."""
 
-from minitfl.engine.program import INSTRUCTION, INSTRUCTION_NBYTES
+from minitfl.engine.layouts.driver import INSTRUCTION, INSTRUCTION_NBYTES
 from minitfl.engine.source.ir import call_kernel, word
 
 
