@@ -118,6 +118,13 @@ class Frame:
             bound = self._bound[n] = self._bind(self.plan.steps[n])
         return bound
 
+    def layer(self, n: int) -> str:
+        """Which form of a step an invoke takes: "numba" (the engine's), "loops" or "numpy"."""
+        if self.fast is not None and n in self.fast.program.ranges:
+            return "numba"
+        call = self.plan.steps[n].call
+        return "loops" if self.runtime.loops and call is not None and call.kernel.loops else "numpy"
+
     def memory_of(self, key: Any, t: Tensor) -> np.ndarray:
         """Where a tensor lies: by its index, or ("scratch", identity)."""
         if isinstance(key, tuple):
@@ -326,11 +333,7 @@ class BoundStep:
 
     @property
     def layer(self) -> str:
-        """Which form an invoke takes: "numba" (the engine's), "loops" or "numpy"."""
-        if self.frame.fast is not None and self.number in self.frame.fast.program.ranges:
-            return "numba"
-        call = self._step.call
-        return "loops" if self.frame.runtime.loops and call is not None and call.kernel.loops else "numpy"
+        return self.frame.layer(self.number)
 
     def run(self) -> None:
         """In the NumPy form, or in loops where these take its place."""

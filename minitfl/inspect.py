@@ -23,7 +23,7 @@ def describe(interpreter: Interpreter, kernels: str | None = None) -> dict[str, 
 
     The interpreter is allocated for it, so that shapes are those of a run; where it can't be, `problem` says why and
     shapes are the file's. All sizes are in bytes. An operator's `layer` is what runs it with `kernels`, by default with
-    the interpreter's own choice: "numba" once that is compiled, "numpy", or "" where there is nothing to compute.
+    the interpreter's own choice: "numba" once that is compiled, "loops", "numpy", or "" for nothing to compute.
     """
     problem = ""
     try:
@@ -34,7 +34,8 @@ def describe(interpreter: Interpreter, kernels: str | None = None) -> dict[str, 
     graph = wrapper.graph
     runtime = wrapper.runtime
     chosen = runtime.engine if kernels is None else engine(kernels)
-    subgraphs = [_subgraph(interpreter, s, _layers(runtime, s.index, chosen)) for s in graph.subgraphs]
+    loops = runtime.loops if kernels is None else kernels == "numba" and chosen is None
+    subgraphs = [_subgraph(interpreter, s, _layers(runtime, s.index, chosen, loops)) for s in graph.subgraphs]
     content = wrapper.source.content
     return {
         "file": wrapper.source.name,
@@ -81,14 +82,18 @@ def stored_nbytes(tensor: Tensor) -> int:
 # ---- one subgraph
 
 
-def _layers(runtime: Runtime, index: int, chosen: Engine | None) -> dict[int, str]:
+def _layers(runtime: Runtime, index: int, chosen: Engine | None, loops: bool) -> dict[int, str]:
     """Node: layer, of the nodes of a subgraph that have something to compute; of one that is not planned, none."""
     frame = runtime.instance(index).frame
     if frame is None:
         return {}
     fast = chosen.program(frame.plan, runtime.planner).ranges if chosen is not None else {}
-    steps = enumerate(frame.plan.steps)
-    return {step.node.index: "numba" if n in fast else "numpy" for n, step in steps if not step.skip}
+    found = {}
+    for n, step in enumerate(frame.plan.steps):
+        if not step.skip:
+            in_loops = loops and step.call is not None and step.call.kernel.loops is not None
+            found[step.node.index] = "numba" if n in fast else "loops" if in_loops else "numpy"
+    return found
 
 
 def _subgraph(interpreter: Interpreter, subgraph: Subgraph, layers: dict[int, str]) -> dict[str, Any]:

@@ -28,9 +28,10 @@ class NodeTime:
     type, shape : str, tuple of int
         Of that tensor.
     layer : str
-        "numba": machine code of the engine; "numpy": the NumPy form.
+        "numba": machine code of the engine; "loops": plain loops that Numba has compiled; "numpy".
     seconds : float
-        The median of all runs.
+        The median of all runs. Of short nodes it hides that others use the processor too, that of a whole invoke does
+        not; on a busy machine they add up to less.
     macs : int
         Multiplications with an addition; 0 of operators that are no sums of products.
     nbytes : int
@@ -88,7 +89,7 @@ class Profile:
         return sum(node.macs for node in self.nodes)
 
     def share(self, layer: str) -> float:
-        """Of the nodes' time, what passes in a layer, "numba" or "numpy"."""
+        """Of the nodes' time, what passes in a layer: "numba", "loops" or "numpy"."""
         return sum(node.seconds for node in self.nodes if node.layer == layer) / (self.seconds or 1)
 
     def lines(self) -> list[str]:
@@ -148,6 +149,8 @@ COLUMNS = (  # name, do numbers stand to the right
 
 # ---- measuring
 
+ROUNDS = 8  # of whole runs, then node by node: a machine that is busy now and then slows both down
+
 
 def profile(
     interpreter: Any,
@@ -163,59 +166,58 @@ def profile(
     wrapper = interpreter._interpreter
     runtime = wrapper.runtime
     verbose, runtime.verbose = runtime.verbose, 0
+    rounds = ROUNDS if runs is None else min(runs, ROUNDS)
+    whole: list[float] = []
     try:
         tell("warming up", 0)
         warm(interpreter.invoke)
-        tell("whole runs", 0.2)
-        latency = Latency.of(times(interpreter.invoke, runs, seconds / 2))
-        tell("node by node", 0.6)
-        with wrapper.turn("profile"):
-            nodes = _nodes(runtime.instance(0).frame, runs, seconds / 2)
+        walk = _Walk(runtime.instance(0).frame)
+        for n in range(rounds):
+            tell("timing", (n + 1) / (rounds + 1))
+            count = None if runs is None else runs * (n + 1) // rounds - runs * n // rounds
+            whole += times(interpreter.invoke, count, seconds / 2 / rounds)
+            with wrapper.turn("profile"), np.errstate(all="ignore"):
+                times(walk, count, seconds / 2 / rounds)
     finally:
         runtime.verbose = verbose
-    return Profile(Path(wrapper.source.name).name, wrapper.num_threads, latency, nodes)
+    return Profile(Path(wrapper.source.name).name, wrapper.num_threads, Latency.of(whole), walk.nodes())
 
 
-def _nodes(frame: Frame, runs: int | None, seconds: float) -> tuple[NodeTime, ...]:
-    """Each run walks through all nodes, so that each meets the caches as it does in an invoke."""
-    found: list[list[float]] = []
-    steps: list[BoundStep] = []
+class _Walk:
+    """Runs all steps of a frame one by one, called again and again: so each meets the caches as it does in invoke."""
 
-    def run() -> None:
-        nonlocal steps
-        steps = []
-        row = []
-        for step in frame.steps():
-            row.append(_took(frame, step))
-            steps.append(step)
-        found.append(row)
+    def __init__(self, frame: Frame):
+        self.frame = frame
+        self.fast = frame.fast.program.ranges if frame.fast is not None else {}
+        self.numbers = [n for n, step in enumerate(frame.plan.steps) if n in self.fast or not step.skip]
+        self.rows: list[list[float]] = []
 
-    with np.errstate(all="ignore"):
-        times(run, runs, seconds)
-    idle = _idle(frame)
-    rows = []
-    for step, column in zip(steps, zip(*found)):
-        if not step.skipped:
-            took = statistics.median(column) - (idle if step.layer == "numba" else 0)
-            rows.append(_row(frame, step, max(took, 0.0)))
-    return tuple(rows)
+    def __call__(self) -> None:
+        self.rows.append([self._machine_code(n) if n in self.fast else self._python(n) for n in self.numbers])
 
+    def _machine_code(self, n: int) -> float:
+        run = self.frame.fast.run  # type: ignore[union-attr]
+        start = time.perf_counter()
+        if run(n, n + 1) >= 0:  # it gave up
+            BoundStep(self.frame, n).run()
+        return time.perf_counter() - start
 
-def _took(frame: Frame, step: BoundStep) -> float:
-    """Seconds of one step in the form that invoke takes."""
-    clock = time.perf_counter
-    if step.layer == "numba" and frame.fast is not None:
-        start = clock()
-        if frame.fast.run(step.number, step.number + 1) >= 0:
-            step.run()
-    elif step.late:
-        start = clock()
-        step.run()
-    else:
-        kernel, args = step.kernel, step.args
-        start = clock()
+    def _python(self, n: int) -> float:
+        if self.frame.plan.steps[n].call is None:  # late
+            kernel, args = BoundStep(self.frame, n).run, ()
+        else:
+            kernel, args = self.frame.numpy_form(n)
+        start = time.perf_counter()
         kernel(*args)
-    return clock() - start
+        return time.perf_counter() - start
+
+    def nodes(self) -> tuple[NodeTime, ...]:
+        idle = _idle(self.frame)
+        found = []
+        for n, column in zip(self.numbers, zip(*self.rows)):
+            took = statistics.median(column) - (idle if n in self.fast else 0)
+            found.append(_node(self.frame, n, max(took, 0.0)))
+        return tuple(found)
 
 
 def _idle(frame: Frame) -> float:
@@ -225,19 +227,19 @@ def _idle(frame: Frame) -> float:
     return statistics.median(times(frame.fast.idle, 1000, 0))
 
 
-def _row(frame: Frame, step: BoundStep, seconds: float) -> NodeTime:
-    tensors, arrays = frame.plan.tensors, frame.arrays
-    shapes = [a.shape if a is not None else () for a in arrays]
-    first = next((i for i in step.outputs if i >= 0), -1)
-    touched = {i for i in (*step.inputs, *step.outputs) if i >= 0}
+def _node(frame: Frame, n: int, seconds: float) -> NodeTime:
+    tensors, arrays, step = frame.plan.tensors, frame.arrays, frame.plan.steps[n]
+    shapes = [t.shape or () if a is None else a.shape for t, a in zip(tensors, arrays)]
+    first = next((i for i in step.node.outputs if i >= 0), -1)
+    touched = (arrays[i] for i in {*step.inputs, *step.node.outputs} if i >= 0)
     return NodeTime(
         step.node.index,
         step.node.op,
         tensors[first].name if first >= 0 else "",
         tensors[first].type if first >= 0 else "",
         shapes[first] if first >= 0 else (),
-        step.layer,
+        frame.layer(n),
         seconds,
         macs(step.node, shapes),
-        sum(arrays[i].nbytes for i in touched if arrays[i] is not None),  # type: ignore[union-attr]
+        sum(a.nbytes for a in touched if a is not None),
     )

@@ -78,9 +78,9 @@ class TraceStep:
     merged : bool
         Does a later node do its work on the way, so that its output is never written?
     layer : str
-        What `invoke` would run here: "numba", machine code of the engine, or "numpy"; "" where there is nothing to
-        compute. The trace itself runs the NumPy forms always, as the rescalings are seen in them; integers are the same
-        to the bit.
+        What `invoke` would run here: "numba", machine code of the engine; "loops", plain loops that Numba compiled; or
+        "numpy"; "" where there is nothing to compute. The trace itself never runs machine code of the engine, as the
+        rescalings are seen in the NumPy forms alone; integers are the same to the bit.
     rescalings : tuple of Rescaling
         What the kernel had rescaled by the rules of fixedpoint.py while it ran, those of subgraphs that it called
         included. Empty for floats, and for kernels that look their results up in tables.
