@@ -68,8 +68,20 @@ def host_features() -> frozenset[str]:
     try:
         found = {name for name, has in llvm.get_host_cpu_features().items() if has}
     except RuntimeError:
-        return frozenset({"neon"}) if machine() == "aarch64" else frozenset()
-    return frozenset(found)
+        found = set()
+    return frozenset(found | _arm_features() if machine() == "aarch64" else found)
+
+
+def _arm_features() -> set[str]:
+    """What the system says of a 64-bit ARM processor; LLVM reads it from a file that may be another processor's."""
+    found = {"neon"}  # all have it
+    try:
+        import ctypes
+
+        capabilities = ctypes.CDLL(None).getauxval(16)  # AT_HWCAP
+    except (ImportError, OSError, AttributeError):
+        return found
+    return found | {"dotprod"} if capabilities >> 20 & 1 else found  # HWCAP_ASIMDDP
 
 
 @cache
