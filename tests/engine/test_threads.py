@@ -267,7 +267,7 @@ with context.Pool(2) as pool:
 """,
     "interrupts": """
 stop = time.monotonic() + 2
-frame, hits = interpreter._interpreter.runtime.instance(0).frame, 0
+hits = 0
 def beat():
     while time.monotonic() < stop:
         time.sleep(0.01)
@@ -276,7 +276,7 @@ threading.Thread(target=beat, daemon=True).start()
 while time.monotonic() < stop + 0.2:
     try:
         while time.monotonic() < stop + 0.2:
-            frame.run()
+            interpreter.invoke()
     except KeyboardInterrupt:
         hits += 1
 assert hits > 3, hits

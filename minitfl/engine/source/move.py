@@ -1,7 +1,7 @@
 """Kernels that only move bytes."""
 
-from minitfl.engine.layouts.move import PAD
-from minitfl.engine.source.ir import address, copy, fill, word
+from minitfl.engine.layouts.move import PAD, REPEAT
+from minitfl.engine.source.ir import address, copy, fill, load_i8, load_i32, store_i8, store_i32, word
 
 
 def pad(block, slots, first, last):
@@ -24,4 +24,22 @@ def pad(block, slots, first, last):
     return 0
 
 
-KERNELS = {"pad": pad}
+def make_repeat(load, store, nbytes):
+    def repeat(block, slots, first, last):
+        """Each value several times in a row."""
+        x, y = address(block, slots, REPEAT.x), address(block, slots, REPEAT.y)
+        times = word(block, REPEAT.times)
+        for i in range(first, last):
+            value = load(x + i * nbytes)
+            for n in range(times):
+                store(y + (i * times + n) * nbytes, value)
+        return 0
+
+    return repeat
+
+
+KERNELS = {
+    "pad": pad,
+    "repeat1": make_repeat(load_i8, store_i8, 1),
+    "repeat4": make_repeat(load_i32, store_i32, 4),
+}

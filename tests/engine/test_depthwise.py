@@ -1,0 +1,45 @@
+"""The fast forms of DEPTHWISE_CONV_2D against NumPy."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minitfl.build import Model
+from tests.engine.between import between
+
+pytest.importorskip("numba")
+ACTIVATIONS = st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])
+
+
+@st.composite
+def geometries(draw):
+    """(batch, sizes, channels, multiplier, options of the op) with a filter (down, across)."""
+    square = draw(st.booleans())
+    side = draw(st.sampled_from([3, 5, 7]))
+    filter = (side, side) if square else (draw(st.integers(1, 5)), draw(st.integers(1, 9)))
+    stride = (draw(st.integers(1, 3)),) * 2 if square else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    dilation = (1, 1) if max(stride) > 1 else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    padding = draw(st.sampled_from(["SAME", "VALID"]))
+    least = [(f - 1) * d + 1 if padding == "VALID" else 1 for f, d in zip(filter, dilation)]
+    size = [draw(st.integers(n, n + 18)) for n in least]
+    multiplier = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    channels = draw(st.integers(1, 130 // multiplier))
+    options = {"padding": padding, "stride_h": stride[0], "stride_w": stride[1], "depth_multiplier": multiplier,
+               "dilation_h_factor": dilation[0], "dilation_w_factor": dilation[1],
+               "fused_activation_function": draw(ACTIVATIONS)}  # fmt: skip
+    return draw(st.integers(1, 2)), size, channels, channels * multiplier, filter, options
+
+
+@given(geometries(), st.integers(0, 2**32 - 1))
+def test_floats(drawn, seed):
+    batch, size, channels, units, filter, options = drawn
+    chance = np.random.default_rng(seed)
+    m = Model()
+    x = m.input((batch, *size, channels))
+    w = m.constant(chance.uniform(-1, 1, (1, *filter, units)).astype(np.float32))
+    bias = m.constant(chance.uniform(-1, 1, units).astype(np.float32))
+    y = m.tensor((1, 1, 1, units))
+    m.op("DEPTHWISE_CONV_2D", [x, w, bias], [y], **options)
+    m.output(y)
+    assert between(m.content(), seed=seed)["numba"] == ["DEPTHWISE_CONV_2D"]
