@@ -1,25 +1,34 @@
-"""CONV_2D and FULLY_CONNECTED of float32: panels of channels, packed once; a border is copied around the images."""
+"""Sums of products of float32: CONV_2D, TRANSPOSE_CONV, FULLY_CONNECTED and BATCH_MATMUL, all as panels of channels.
+
+Weights are packed once, those that are computed before each use; a border is copied around the images.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
 from minitfl.engine.emit import emits
 from minitfl.engine.emit.borders import behind, bordered
-from minitfl.engine.layouts.conv_float import CONV, shape
+from minitfl.engine.layouts.conv_float import CONV, PACK, shape
 from minitfl.memory import aligned
 
 CHUNK_NBYTES = 1 << 18  # of input and output, which stay in the cache while all panels pass over them
+SMALL_NBYTES = 1 << 16  # of weights that stay there themselves, so that a tile takes all panels at once
+FEWEST = 8  # rows by which computed weights are multiplied: for fewer it does not pay to pack them
+MOST = 256  # instructions of a step
+OPEN = (-np.inf, np.inf)
 
 
 @emits("conv.conv_float")
 def conv_float(e, x, w, bias, stride, dilation, pad, low, high, y):
-    if e.contents(w) is None or e.contents(bias) is None:
-        return False
     batch, height, width, channels = x.known_shape
     _, out_height, out_width, units = y.known_shape
     _, taps_down, taps_across, depth = w.known_shape
-    if channels != depth or y.size == 0:
+    groups = channels // depth if depth else 0
+    biases = e.contents(bias)
+    if e.contents(w) is None or biases is None or w.size == 0 or y.size == 0 or 2 * groups > MOST:
         return False
     after = behind(x, y, (taps_down, taps_across), stride, dilation, pad)
     source = e.tensor(x)
@@ -28,94 +37,252 @@ def conv_float(e, x, w, bias, stride, dilation, pad, low, high, y):
         source = bordered(e, source, (batch, height, width), padded, pad, 4 * channels, 0)
         height, width = padded
     pixel = 4 * channels
-    along = dilation[1] == 1  # neighbouring taps are neighbours in memory
-    panels(
-        e,
-        x=source,
-        y=e.tensor(y),
-        w=w,
-        bias=bias,
-        units=units,
-        limits=(low, high),
-        pixels=out_height * out_width,
-        images=batch,
-        width=out_width,
-        step=stride[1] * pixel,
-        wrap=(stride[0] * width - (out_width - 1) * stride[1]) * pixel,
-        image_nbytes=height * width * pixel,
-        rows=taps_down,
-        row_nbytes=dilation[0] * width * pixel,
-        taps=1 if along else taps_across,
-        tap_nbytes=dilation[1] * pixel,
-        depth=taps_across * depth if along else depth,
-    )
+    along = dilation[1] == 1 and groups == 1  # neighbouring taps are neighbours in memory
+    for group in range(groups):
+        some = slice(group * (units // groups), (group + 1) * (units // groups))
+        panels(
+            e,
+            Weights(e, w, lambda w, some=some: w[some], ("group", group, groups), biases[some]),
+            (low, high),
+            x=source,
+            x_start=4 * depth * group,
+            y=e.tensor(y),
+            y_start=4 * some.start,
+            y_step=4 * units,
+            y_wrap=4 * units,
+            pixels=out_height * out_width,
+            images=batch,
+            width=out_width,
+            step=stride[1] * pixel,
+            wrap=(stride[0] * width - (out_width - 1) * stride[1]) * pixel,
+            image_nbytes=height * width * pixel,
+            image_y_nbytes=4 * out_height * out_width * units,
+            rows=taps_down,
+            row_nbytes=dilation[0] * width * pixel,
+            taps=1 if along else taps_across,
+            tap_nbytes=dilation[1] * pixel,
+            depth=taps_across * depth if along else depth,
+        )
+    return True
+
+
+@emits("transpose_conv.transpose_float")
+def transpose_float(e, x, w, bias, stride, pad, low, high, y):
+    """Pixels of y whose position has the same remainder by the stride see the same taps: a convolution for each."""
+    batch, height, width, depth = x.known_shape
+    _, out_height, out_width, units = y.known_shape
+    biases = e.contents(bias)
+    phases = [[Phase(*axis, first) for first in range(axis[3])] for axis in zip(
+        x.known_shape[1:3], y.known_shape[1:3], w.known_shape[1:3], stride, pad
+    )]  # fmt: skip
+    if e.contents(w) is None or biases is None or w.size == 0 or x.size == 0 or y.size == 0:
+        return False
+    if min(w.known_shape[i + 1] - stride[i] for i in (0, 1)) < 0 or 2 * stride[0] * stride[1] > MOST:
+        return False
+    before = [max(0, *(-p.start for p in axis)) for axis in phases]
+    size = [max(n, *(p.stop for p in axis)) + b for n, axis, b in zip((height, width), phases, before)]
+    source = e.tensor(x)
+    if size != [height, width]:
+        source = bordered(e, source, (batch, height, width), tuple(size), before, 4 * depth, 0)
+    for down in phases[0]:
+        for across in phases[1]:
+            if not (down.count and across.count):
+                continue
+            cut = (slice(None), down.taps, across.taps)
+            panels(
+                e,
+                Weights(e, w, lambda w, cut=cut: w[cut], ("phase", stride, down.first, across.first), biases),
+                (low, high),
+                x=source,
+                x_start=4 * depth * ((before[0] + down.start) * size[1] + before[1] + across.start),
+                y=e.tensor(y),
+                y_start=4 * units * (down.offset * out_width + across.offset),
+                y_step=4 * units * stride[1],
+                y_wrap=4 * units * (stride[0] * out_width - (across.count - 1) * stride[1]),
+                pixels=down.count * across.count,
+                images=batch,
+                width=across.count,
+                step=4 * depth,
+                wrap=4 * depth * (size[1] - across.count + 1),
+                image_nbytes=4 * depth * size[0] * size[1],
+                image_y_nbytes=4 * units * out_height * out_width,
+                rows=down.reach,
+                row_nbytes=4 * depth * size[1],
+                taps=1,
+                tap_nbytes=0,
+                depth=across.reach * depth,
+            )
+    return True
+
+
+class Phase:
+    """Along one axis, the places of y with (place + pad) % stride == first: `count` from `offset` on.
+
+    They see the taps first, first + stride, .., in `taps` backwards, which are `reach` many; the first of them sees the
+    places of x from `start` on, the last one those before `stop`.
+    """
+
+    def __init__(self, size: int, out_size: int, filter: int, stride: int, pad: int, first: int):
+        self.first = first
+        self.offset = (first - pad) % stride
+        self.count = max(0, -(-(out_size - self.offset) // stride))
+        self.reach = max(0, -(-(filter - first) // stride))
+        self.taps = slice(first + (self.reach - 1) * stride, first - 1 if first else None, -stride)
+        self.start = (self.offset + pad - first) // stride - self.reach + 1
+        self.stop = self.start + self.reach + self.count - 1 if self.count else 0
 
 
 @emits("dense_rows.dense_float")
 def dense_float(e, x, w, bias, low, high, y):
-    if e.contents(w) is None or e.contents(bias) is None or y.size == 0:
+    biases = e.contents(bias)
+    if biases is None or y.size == 0 or w.size == 0:
         return False
-    batch, depth = x.known_shape
+    if e.contents(w) is not None:
+        weights = Weights(e, w, lambda w: w, "dense", biases)
+    elif biases.any() or x.known_shape[0] < FEWEST:
+        return False
+    else:
+        weights = Computed(e, w, w.known_shape, (4 * w.known_shape[1], 4), 1)
+    products(e, weights, (low, high), x, y, x.known_shape[0], x.known_shape[1])
+    return True
+
+
+@emits("matmul.matmul_float")
+def matmul_float(e, x, w, adj_x, adj_y, y):
+    *batch, rows, units = y.known_shape
+    depth = x.known_shape[-2 if adj_x else -1]
+    images = math.prod(batch)
+    stacks = [math.prod(t.known_shape[:-2]) for t in (x, w)]
+    if y.size == 0 or depth == 0 or any(n not in (1, images) for n in stacks):
+        return False
+    if e.contents(w) is not None and stacks[1] == 1:
+        w = w.reshaped(w.known_shape[-2:])
+        weights = Weights(e, w, lambda w: w if adj_y else w.T, ("matmul", adj_y), np.zeros(units, np.float32))
+    elif rows < FEWEST:
+        return False
+    else:
+        weights = Computed(e, w, (units, depth), (4 * depth, 4) if adj_y else (4, 4 * units), stacks[1])
+    products(e, weights, OPEN, x, y, rows, depth, images=images, x_images=stacks[0], transposed=adj_x)
+    return True
+
+
+def products(e, weights, limits, x, y, rows, depth, images=1, x_images=1, transposed=False):
+    """x (images, rows, depth), or one image for all, or transposed, times weights."""
     panels(
         e,
+        weights,
+        limits,
         x=e.tensor(x),
+        x_start=0,
         y=e.tensor(y),
-        w=w,
-        bias=bias,
-        units=w.known_shape[0],
-        limits=(low, high),
-        pixels=batch,
-        images=1,
-        width=batch,
-        step=4 * depth,
-        wrap=4 * depth,
-        image_nbytes=0,
+        y_start=0,
+        y_step=4 * weights.units,
+        y_wrap=4 * weights.units,
+        pixels=rows,
+        images=images,
+        width=rows,
+        step=4 if transposed else 4 * depth,
+        wrap=4 if transposed else 4 * depth,
+        image_nbytes=0 if x_images == 1 else 4 * rows * depth,
+        image_y_nbytes=4 * rows * weights.units,
         rows=1,
         row_nbytes=0,
-        taps=1,
-        tap_nbytes=0,
-        depth=depth,
+        taps=depth if transposed else 1,
+        tap_nbytes=4 * rows if transposed else 0,
+        depth=1 if transposed else depth,
     )
 
 
-def panels(e, *, x, y, w, bias, units, limits, **words):
-    """Adds the instructions of all panels: those of full width, then one for a few channels that are left."""
+# ---- panels
+
+
+class Weights:
+    """A constant, of which cut(contents) are weights (units, ...) with a bias. name: what tells it from other cuts."""
+
+    def __init__(self, e, w, cut, name, bias):
+        self.units, self.image_nbytes = len(bias), 0
+        self.widths = cut_up(e, self.units)
+        layout = ("panels", name, self.widths, bias.tobytes())
+        self.slot = e.packed(w, layout, lambda w: pack(cut(w).reshape(len(bias), -1), bias, self.widths))
+
+
+class Computed:
+    """Matrices (units, depth), whose values lie `strides` bytes from each other; packed each time, without bias."""
+
+    def __init__(self, e, w, size, strides, images):
+        self.units, depth = size
+        self.widths = cut_up(e, self.units)
+        each = 4 * sum(self.widths) * (1 + depth)
+        self.image_nbytes = each if images > 1 else 0
+        self.slot = e.scratch(images * each)
+        for width, count, start in runs(self.widths):
+            e.add(
+                "conv_float.pack",
+                images * count,
+                PACK,
+                x=e.tensor(w),
+                x_start=start * strides[0],
+                y=self.slot,
+                y_start=4 * start * (1 + depth),
+                panels=count,
+                width=width,
+                channels=self.units - start,
+                depth=depth,
+                channel_nbytes=strides[0],
+                depth_nbytes=strides[1],
+                image_nbytes=4 * self.units * depth,
+                image_y_nbytes=each,
+            )
+
+
+def cut_up(e, units):
+    """The widths of the panels of so many channels: of the largest tile, and what is left in whole vectors."""
+    lanes = e.isa.lanes
+    widest = shape(e.isa).vectors * lanes
+    full, rest = divmod(units, widest)
+    return (widest,) * full + (-(-rest // lanes) * lanes,) * bool(rest)
+
+
+def runs(widths):
+    """(width, how many panels have it, the first channel of those) for each width."""
+    for width in sorted(set(widths), reverse=True):
+        yield width, widths.count(width), widths.index(width) * max(widths)
+
+
+def panels(e, weights, limits, **words):
+    """Adds the instructions of all panels: those of full width, then that of a narrower one.
+
+    words: of CONV, what they say of x, y and a window.
+    """
     tile, lanes = shape(e.isa), e.isa.lanes
-    if words["wrap"] == words["step"]:  # the windows of all rows are evenly spaced, as those of one
-        words["width"] = words["pixels"]
-        if words["image_nbytes"] == words["pixels"] * words["step"]:
+    words |= {"image_weights_nbytes": weights.image_nbytes}
+    if words["wrap"] == words["step"] and words["y_wrap"] == words["y_step"]:  # all rows are evenly spaced, as one
+        spans = (words["pixels"] * words["step"], words["pixels"] * words["y_step"], 0)
+        if spans == (words["image_nbytes"], words["image_y_nbytes"], weights.image_nbytes):  # and images
             words |= {"pixels": words["images"] * words["pixels"], "images": 1}
-            words["width"] = words["pixels"]
+        words["width"] = words["pixels"]
     length = words["rows"] * words["taps"] * words["depth"]
-    full, rest = divmod(units, tile.vectors * lanes)
-    narrow = -(-rest // lanes)
-    if narrow == tile.vectors:
-        full, narrow = full + 1, 0
-    stored = e.contents(bias)
-    widths = (tile.vectors * lanes,) * full + (narrow * lanes,) * bool(narrow)
-    packed = e.packed(w, ("panels", widths, stored.tobytes()), lambda weights: pack(weights, stored, widths))
     tiles, big = tile.tiles(words["pixels"])
-    for count, vectors, start in ((full, tile.vectors, 0), (bool(narrow), narrow, full * tile.vectors * lanes)):
-        if not count:
-            continue
-        single = words["pixels"] * words["images"] == 1
+    chunk = CHUNK_NBYTES // (tile.pixels * (words["step"] + words["y_step"]))
+    if 4 * sum(weights.widths) * length <= SMALL_NBYTES or chunk == 0:
+        chunk = 1
+    form = "row" if words["pixels"] * words["images"] == 1 else "panels"
+    y_start = words.pop("y_start")
+    for width, count, start in runs(weights.widths):
         e.add(
-            f"conv_float.row{vectors}" if single else f"conv_float.panels{vectors}",
+            f"conv_float.{form}{width // lanes}",
             count * words["images"] * tiles,
             CONV,
-            x=x,
-            y=y,
-            y_start=4 * start,
-            weights=packed,
+            y_start=y_start + 4 * start,
+            weights=weights.slot,
             weights_start=4 * start * (1 + length),
             tiles=tiles,
             big=big,
-            chunk=max(1, CHUNK_NBYTES // (tile.pixels * (words["step"] + 4 * units))),
+            chunk=chunk,
             panels=count,
-            panel_nbytes=4 * vectors * lanes * (1 + length),
-            panel_y_nbytes=4 * vectors * lanes,
-            pixel_y_nbytes=4 * units,
-            last=min(units - start, count * vectors * lanes) - (count * vectors - 1) * lanes,
+            panel_nbytes=4 * width * (1 + length),
+            panel_y_nbytes=4 * width,
+            last=min(weights.units - start, count * width) - count * width + lanes,
             low=limits[0],
             high=limits[1],
             **words,
@@ -125,9 +292,8 @@ def panels(e, *, x, y, w, bias, units, limits, **words):
 def pack(w, bias, widths):
     """float32 (panels' sizes): for each panel its bias (width,), then its weights (window's length, width).
 
-    w (units, ...), bias (units,); what a panel is wider than there are units is 0.
+    w (units, window's length), bias (units,); what a panel is wider than there are units is 0.
     """
-    w = w.reshape(len(w), -1)
     length = w.shape[1]
     packed = aligned(4 * sum(widths) * (1 + length)).view(np.float32)
     at = unit = 0

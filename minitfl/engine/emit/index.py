@@ -3,7 +3,7 @@
 _MODULES = {
     "arithmetic": "arithmetic.add arithmetic.maximum arithmetic.minimum arithmetic.multiply"
     " arithmetic.squared_difference arithmetic.subtract division.divide",
-    "conv_float": "conv.conv_float dense_rows.dense_float",
+    "conv_float": "conv.conv_float dense_rows.dense_float matmul.matmul_float transpose_conv.transpose_float",
     "depthwise": "depthwise.depthwise_float",
     "pool": "pool.average_float pool.average_int pool.max_pool reduce.largest reduce.mean_float reduce.sum_values",
     "runs": "embedding.embedding index_ops.gather join.broadcast join.concatenate join.pack join.split join.tile "

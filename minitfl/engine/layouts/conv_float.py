@@ -11,9 +11,15 @@ AHEAD = 4  # tiles that share in fetching the next panel
 # sums of products of windows, a panel of channels wide; units are tiles: all tiles of all panels, a chunk at a time
 CONV = layout(
     "Conv",
-    "x weights weights_start y y_start pixels tiles big images chunk panels width step wrap image_nbytes"
-    " rows row_nbytes taps tap_nbytes depth"
-    " panel_nbytes panel_y_nbytes pixel_y_nbytes last low high",
+    "x x_start weights weights_start y y_start"
+    " pixels tiles big images chunk panels"  # what there is to do
+    " width step wrap image_nbytes y_step y_wrap image_y_nbytes"  # from pixel to pixel
+    " rows row_nbytes taps tap_nbytes depth"  # in a window
+    " panel_nbytes panel_y_nbytes image_weights_nbytes last low high",
+)
+# the panels of weights that are computed while running; units are panels, of all images
+PACK = layout(
+    "Pack", "x x_start y y_start panels width channels depth channel_nbytes depth_nbytes image_nbytes image_y_nbytes"
 )
 
 

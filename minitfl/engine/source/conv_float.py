@@ -8,23 +8,27 @@ once from front to back, and while the tiles of a panel are summed up, the next 
 from numba import types
 
 from minitfl.engine.isa import compiled
-from minitfl.engine.layouts.conv_float import AHEAD, CONV, UNROLL, shape
+from minitfl.engine.layouts.conv_float import AHEAD, CONV, PACK, UNROLL, shape
 from minitfl.engine.source.ir import (
     F32,
     add,
     address,
     choose,
     clamp,
+    copy,
+    fill,
     first_lanes,
     fma,
     inline,
     load,
+    load_f32,
     loop,
     number,
     prefetch,
     real,
     splat,
     store,
+    store_f32,
     store_masked,
     vector,
     word,
@@ -35,13 +39,13 @@ SHAPE = shape(compiled())
 
 
 def make_tile(pixels, vectors, checked=False):
-    """tile(x, column, left, width, step, wrap, rows, row_nbytes, taps, tap_nbytes, depth, weights, ahead, ahead_nbytes,
-    y, y_nbytes, last, low, high): `pixels` pixels by `vectors` vectors of channels.
+    """tile(x, y, column, left, width, step, wrap, y_step, y_wrap, rows, row_nbytes, taps, tap_nbytes, depth, weights,
+    ahead, ahead_nbytes, last, low, high): `pixels` pixels by `vectors` vectors of channels.
 
-    x: address of the first pixel's window, which is in column `column` of `width`; the next pixel's lies `step` bytes
-    on, and `wrap` bytes on where a row ends. Of the pixels, `left` are there; what is beyond repeats the last one, if
-    it is `checked`. ahead: what to fetch meanwhile, `ahead_nbytes` for every UNROLL values of depth. last: lanes of the
-    last vector that are channels.
+    x, y: addresses of the first pixel's window and of its sums. It is in column `column` of `width`; the next pixel's
+    lie `step` and `y_step` bytes on, or `wrap` and `y_wrap` where a row ends. `left` pixels are there, and those beyond
+    repeat the last one, if it is `checked`. ahead: what to fetch meanwhile, `ahead_nbytes` for every UNROLL values of
+    depth. last: lanes of the last vector that are channels.
     """
     type = vector(F32, LANES)
     nbytes = 4 * LANES
@@ -49,33 +53,38 @@ def make_tile(pixels, vectors, checked=False):
     lines = UNROLL * vectors * nbytes // (64 if pixels == 1 else 64 * AHEAD)
 
     def emit(
-        b, x, column, left, width, step, wrap, rows, row_nbytes, taps, tap_nbytes, depth, weights, ahead, ahead_nbytes,
-        y, y_nbytes, last, low, high,
+        b, x, y, column, left, width, step, wrap, y_step, y_wrap, rows, row_nbytes, taps, tap_nbytes, depth, weights,
+        ahead, ahead_nbytes, last, low, high,
     ):  # fmt: skip
+        def places(start, step, wrap):
+            """The address of each pixel."""
 
-        def straight():
-            found = [x]
-            for _ in range(1, pixels):
-                found.append(b.add(found[-1], step))
-            return found
+            def straight():
+                found = [start]
+                for _ in range(1, pixels):
+                    found.append(b.add(found[-1], step))
+                return found
 
-        def winding():
-            found, here = [x], column
-            for p in range(1, pixels):
-                here = b.add(here, number(1))
-                ends = b.icmp_signed("==", here, width)
-                moved = b.add(found[-1], b.select(ends, wrap, step))
-                here = b.select(ends, number(0), here)
-                if checked:
-                    moved = b.select(b.icmp_signed(">", left, number(p)), moved, found[-1])
-                found.append(moved)
-            return found
+            def winding():
+                found, here = [start], column
+                for p in range(1, pixels):
+                    here = b.add(here, number(1))
+                    ends = b.icmp_signed("==", here, width)
+                    here = b.select(ends, number(0), here)
+                    moved = b.add(found[-1], b.select(ends, wrap, step))
+                    if checked:
+                        moved = b.select(b.icmp_signed(">", left, number(p)), moved, found[-1])
+                    found.append(moved)
+                return found
 
-        if pixels == 1:
-            windows = [x]
-        else:
+            if pixels == 1:
+                return [start]
             fits = b.icmp_signed("<=", add(b, column, pixels), width)
-            windows = choose(b, fits, straight, winding)
+            if not checked:
+                fits = b.or_(fits, b.icmp_signed("==", step, wrap))
+            return choose(b, fits, straight, winding)
+
+        windows = places(x, step, wrap)
         sums = [load(b, add(b, weights, v * nbytes), type, 4) for v in range(vectors)] * pixels
         sums += [splat(b, F32(0), LANES)] * (len(sums) * (ways - 1))
         at = add(b, weights, vectors * nbytes)
@@ -118,22 +127,18 @@ def make_tile(pixels, vectors, checked=False):
         _, _, *sums = loop(b, rows, [ahead, at, *sums], row, certain=True)
         low, high = splat(b, low, LANES), splat(b, high, LANES)
         mask = first_lanes(b, last, LANES)
-        for p in range(pixels):
-            if p:
-                after = b.add(y, y_nbytes)
-                y = b.select(b.icmp_signed(">", left, number(p)), after, y) if checked else after
+        for p, target in enumerate(places(y, y_step, y_wrap)):
             for v in range(vectors):
                 value = sums[p * vectors + v]
                 for way in range(1, ways):
                     value = b.fadd(value, sums[(way * pixels + p) * vectors + v])
                 value = clamp(b, value, low, high)
-                target = add(b, y, v * nbytes)
                 if v == vectors - 1:
-                    store_masked(b, value, target, mask)
+                    store_masked(b, value, add(b, target, v * nbytes), mask)
                 else:
-                    store(b, value, target, 4)
+                    store(b, value, add(b, target, v * nbytes), 4)
 
-    return inline(types.void(*[types.int64] * 17, types.float32, types.float32), emit)
+    return inline(types.void(*[types.int64] * 18, types.float32, types.float32), emit)
 
 
 def make_panels(vectors):
@@ -142,55 +147,56 @@ def make_panels(vectors):
 
     def panels(block, slots, first, last):
         """Tiles first..last - 1, counted through the panels of a chunk of the pixels, and then the next chunk."""
-        x = address(block, slots, CONV.x)
+        x = address(block, slots, CONV.x) + word(block, CONV.x_start)
         y = address(block, slots, CONV.y) + word(block, CONV.y_start)
         weights = address(block, slots, CONV.weights) + word(block, CONV.weights_start)
-        tiles, images, width = word(block, CONV.tiles), word(block, CONV.images), word(block, CONV.width)
-        count, step, wrap = word(block, CONV.pixels), word(block, CONV.step), word(block, CONV.wrap)
+        tiles, images, big = word(block, CONV.tiles), word(block, CONV.images), word(block, CONV.big)
+        count, width = word(block, CONV.pixels), word(block, CONV.width)
+        step, wrap = word(block, CONV.step), word(block, CONV.wrap)
+        y_step, y_wrap = word(block, CONV.y_step), word(block, CONV.y_wrap)
         rows, row_nbytes = word(block, CONV.rows), word(block, CONV.row_nbytes)
         taps, tap_nbytes, depth = word(block, CONV.taps), word(block, CONV.tap_nbytes), word(block, CONV.depth)
-        panel_nbytes, y_nbytes = word(block, CONV.panel_nbytes), word(block, CONV.pixel_y_nbytes)
         low, high = real(block, CONV.low), real(block, CONV.high)
-        panels, chunk = word(block, CONV.panels), word(block, CONV.chunk)
-        big = word(block, CONV.big)
-        rows_nbytes = step * (width - 1) + wrap
+        panels, panel_nbytes = word(block, CONV.panels), word(block, CONV.panel_nbytes)
         part = panel_nbytes // AHEAD
-        unit = first
-        while unit < last:
-            begin = unit // (panels * chunk) * chunk
-            size = min(chunk, tiles * images - begin)
-            panel = (unit - begin * panels) // size
-            done = unit - begin * panels - panel * size
-            stop = min(size, done + last - unit)
-            unit += stop - done
-            here = weights + panel * panel_nbytes
-            lanes = LANES
-            if panel == panels - 1:
-                lanes = word(block, CONV.last)
-            image = (begin + done) // tiles
-            t = begin + done - image * tiles
-            for i in range(done, stop):
-                ahead, ahead_nbytes = here, 0
-                if i < AHEAD and panel < panels - 1:
-                    ahead, ahead_nbytes = here + panel_nbytes + i * part, UNROLL * 4 * LANES * vectors // AHEAD
-                pixel = t * most if t < big else big * most + (t - big) * fewer
-                row = 0
-                column = pixel
-                if pixel >= width:
-                    row = pixel // width
-                    column -= row * width
-                window = x + image * word(block, CONV.image_nbytes) + row * rows_nbytes + column * step
-                target = y + panel * word(block, CONV.panel_y_nbytes) + (image * count + pixel) * y_nbytes
-                if t < big:
-                    tile(window, column, most, width, step, wrap, rows, row_nbytes, taps, tap_nbytes, depth, here,
-                         ahead, ahead_nbytes, target, y_nbytes, lanes, low, high)  # fmt: skip
-                else:
-                    small_tile(window, column, count - pixel, width, step, wrap, rows, row_nbytes, taps, tap_nbytes,
-                               depth, here, ahead, ahead_nbytes, target, y_nbytes, lanes, low, high)  # fmt: skip
-                t += 1
-                if t == tiles:
-                    t = 0
-                    image += 1
+        all = tiles * images
+        chunk = min(word(block, CONV.chunk), all)
+        begin = first // (panels * chunk) * chunk
+        size = min(chunk, all - begin)
+        panel = (first - begin * panels) // size
+        i = first - begin * panels - panel * size
+        for _ in range(first, last):
+            t, image = begin + i, 0
+            if images > 1:
+                image = t // tiles
+                t -= image * tiles
+            pixel = t * most if t < big else big * most + (t - big) * fewer
+            row, column = 0, pixel
+            if pixel >= width:
+                row = pixel // width
+                column -= row * width
+            window = x + image * word(block, CONV.image_nbytes) + row * (step * (width - 1) + wrap) + column * step
+            target = y + image * word(block, CONV.image_y_nbytes) + row * (y_step * (width - 1) + y_wrap)
+            target += column * y_step + panel * word(block, CONV.panel_y_nbytes)
+            here = weights + image * word(block, CONV.image_weights_nbytes) + panel * panel_nbytes
+            lanes = word(block, CONV.last) if panel == panels - 1 else LANES
+            ahead, ahead_nbytes = here, 0
+            if i < AHEAD and panel < panels - 1:
+                ahead, ahead_nbytes = here + panel_nbytes + i * part, UNROLL * 4 * LANES * vectors // AHEAD
+            if t < big:
+                tile(window, target, column, most, width, step, wrap, y_step, y_wrap, rows, row_nbytes, taps,
+                     tap_nbytes, depth, here, ahead, ahead_nbytes, lanes, low, high)  # fmt: skip
+            else:
+                small_tile(window, target, column, count - pixel, width, step, wrap, y_step, y_wrap, rows, row_nbytes,
+                           taps, tap_nbytes, depth, here, ahead, ahead_nbytes, lanes, low, high)  # fmt: skip
+            i += 1
+            if i == size:
+                i = 0
+                panel += 1
+                if panel == panels:
+                    panel = 0
+                    begin += size
+                    size = min(chunk, all - begin)
         return 0
 
     return panels
@@ -201,15 +207,14 @@ def make_row(vectors):
 
     def row(block, slots, first, last):
         """Panels first..last - 1 of a single pixel: what matters is how fast the weights come."""
-        x = address(block, slots, CONV.x)
+        x = address(block, slots, CONV.x) + word(block, CONV.x_start)
         y = address(block, slots, CONV.y) + word(block, CONV.y_start)
         weights = address(block, slots, CONV.weights) + word(block, CONV.weights_start)
-        panel_nbytes = word(block, CONV.panel_nbytes)
         for panel in range(first, last):
-            here = weights + panel * panel_nbytes
-            tile(x, 0, 1, 1, 0, 0, word(block, CONV.rows), word(block, CONV.row_nbytes), word(block, CONV.taps),
-                 word(block, CONV.tap_nbytes), word(block, CONV.depth), here, here + 4096, UNROLL * vectors * 4 * LANES,
-                 y + panel * word(block, CONV.panel_y_nbytes), 0,
+            here = weights + panel * word(block, CONV.panel_nbytes)
+            tile(x, y + panel * word(block, CONV.panel_y_nbytes), 0, 1, 1, 0, 0, 0, 0, word(block, CONV.rows),
+                 word(block, CONV.row_nbytes), word(block, CONV.taps), word(block, CONV.tap_nbytes),
+                 word(block, CONV.depth), here, here + 4096, UNROLL * vectors * 4 * LANES,
                  word(block, CONV.last) if panel == word(block, CONV.panels) - 1 else LANES,
                  real(block, CONV.low), real(block, CONV.high))  # fmt: skip
         return 0
@@ -217,5 +222,33 @@ def make_row(vectors):
     return row
 
 
+def pack(block, slots, first, last):
+    """Panels of matrices (units, depth) that lie in any order: a bias of 0, then the weights of each value of depth."""
+    x = address(block, slots, PACK.x) + word(block, PACK.x_start)
+    y = address(block, slots, PACK.y) + word(block, PACK.y_start)
+    panels, width, channels = word(block, PACK.panels), word(block, PACK.width), word(block, PACK.channels)
+    depth, channel_nbytes, depth_nbytes = (
+        word(block, PACK.depth), word(block, PACK.channel_nbytes), word(block, PACK.depth_nbytes)
+    )  # fmt: skip
+    for unit in range(first, last):
+        image = unit // panels
+        panel = unit - image * panels
+        count = min(width, channels - panel * width)
+        source = x + image * word(block, PACK.image_nbytes) + panel * width * channel_nbytes
+        target = y + image * word(block, PACK.image_y_nbytes) + panel * (1 + depth) * width * 4
+        fill(target, 0, width * 4)
+        for _ in range(depth):
+            target += width * 4
+            if channel_nbytes == 4:
+                copy(target, source, count * 4)
+            else:
+                for c in range(count):
+                    store_f32(target + c * 4, load_f32(source + c * channel_nbytes))
+            fill(target + count * 4, 0, (width - count) * 4)
+            source += depth_nbytes
+    return 0
+
+
 KERNELS = {f"panels{vectors}": make_panels(vectors) for vectors in range(1, SHAPE.vectors + 1)}
 KERNELS |= {f"row{vectors}": make_row(vectors) for vectors in range(1, SHAPE.vectors + 1)}
+KERNELS["pack"] = pack
