@@ -1,4 +1,4 @@
-"""The fast form of SOFTMAX against NumPy."""
+"""The fast forms of SOFTMAX and LOG_SOFTMAX against NumPy."""
 
 import numpy as np
 import pytest
@@ -9,19 +9,31 @@ from minitfl.build import Model
 from tests.engine.between import between
 
 pytest.importorskip("numba")
+seeds = st.integers(0, 2**32 - 1)
 
 
-def model(shape, type="float32", beta=1.0, **parameters):
+def model(op, shape, **options):
     m = Model()
-    x, y = m.input(shape, type, **parameters), m.tensor(shape, type, scale=1 / 256, zero_point=-128)
+    x, y = m.input(shape), m.tensor(shape)
+    m.op(op, [x], [y], **options)
+    m.output(y)
+    return m.content()
+
+
+def stored(shape, type, y_type, scale, beta=1.0):
+    m = Model()
+    x = m.input(shape, type, scale=scale, zero_point=3)
+    zero = {"int8": -128, "uint8": 0, "int16": -32768}[y_type]
+    y = m.tensor(shape, y_type, scale=1 / 65536 if y_type == "int16" else 1 / 256, zero_point=zero)
     m.op("SOFTMAX", [x], [y], beta=beta)
     m.output(y)
     return m.content()
 
 
-@given(st.integers(1, 5), st.integers(1, 200), st.sampled_from([0.1, 1.0, 3.0, 40.0]), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 5), st.integers(1, 200), st.sampled_from([0.1, 1.0, 3.0, 40.0]), seeds)
 def test_floats(rows, depth, beta, seed):
-    assert between(model((rows, depth), beta=beta), seed=seed)["numba"] == ["SOFTMAX"]
+    assert between(model("SOFTMAX", (rows, depth), beta=beta), seed=seed)["numba"] == ["SOFTMAX"]
+    assert between(model("LOG_SOFTMAX", (rows, depth)), seed=seed)["numba"] == ["LOG_SOFTMAX"]
 
 
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf, -87.4, -1e38])
@@ -30,4 +42,31 @@ def test_numbers_at_the_edge(special, depth):
     x = np.linspace(-90, 0, 2 * depth, dtype=np.float32).reshape(2, depth)
     x[0, 0] = special
     x[1, :] = special
-    assert between(model(x.shape), [x])["numba"] == ["SOFTMAX"]
+    with np.errstate(invalid="ignore"):
+        assert between(model("SOFTMAX", x.shape, beta=1.0), [x])["numba"] == ["SOFTMAX"]
+
+
+@given(
+    st.integers(1, 5),
+    st.integers(1, 300),
+    st.sampled_from([("int8", "int8"), ("uint8", "uint8"), ("int8", "int16"), ("uint8", "int16")]),
+    st.floats(1e-4, 2),
+    seeds,
+)
+def test_stored(rows, depth, types, scale, seed):
+    assert between(stored((rows, depth), *types, scale), seed=seed)["numba"] == ["SOFTMAX"]
+
+
+@pytest.mark.parametrize("type", ["int8", "uint8"])
+def test_what_fixed_point_does_not_hold_is_left_to_numpy(type):
+    from minitfl import Interpreter
+
+    x = np.zeros((2, 5000), type)
+    results = []
+    for kernels in ("numba", "numpy"):
+        m = Interpreter(model_content=stored(x.shape, type, type, 0.1), kernels=kernels)
+        m.allocate_tensors()
+        m.set_tensor(0, x)
+        m.invoke()
+        results.append(m.get_tensor(1))
+    assert (results[0] == results[1]).all()

@@ -8,7 +8,7 @@ _MODULES = {
     "pool": "pool.average_float pool.average_int pool.max_pool reduce.largest reduce.mean_float reduce.sum_values",
     "runs": "embedding.embedding index_ops.gather join.broadcast join.concatenate join.pack join.split join.tile "
     "join.unpack layout.copy layout.rearrange pad.mirror_pad pad.pad resize.nearest slice.take_slices",
-    "softmax": "softmax.softmax",
+    "softmax": "softmax.log_softmax softmax.softmax softmax.softmax_int",
 }
 
 MODULE_OF = {kernel: module for module, kernels in _MODULES.items() for kernel in kernels.split()}

@@ -1,82 +1,157 @@
-"""SOFTMAX of rows: exp(beta * (x - largest)) / sum of these, in three walks through a row."""
+"""SOFTMAX of rows, exp(beta * (x - largest)) / sum of these, and its logarithm; of floats and of stored bytes."""
 
 from numba import types
 
 from minitfl.engine.isa import compiled
-from minitfl.engine.layouts.softmax import SOFTMAX
+from minitfl.engine.layouts.softmax import ROWS, STORED
 from minitfl.engine.source.functions import exp
 from minitfl.engine.source.ir import (
     F32,
+    I1,
+    I8,
+    I64,
     address,
+    call,
     constant,
     first_lanes,
     fold,
     inline,
+    larger,
     load,
+    load_i32,
     load_masked,
     loop,
     number,
     real,
+    same,
+    smaller,
     splat,
     store,
+    store_i8,
+    store_i16,
     store_masked,
     vector,
     word,
 )
+from minitfl.kernels.fixedmath import raw
 
 LANES = compiled().lanes
 FLOATS = vector(F32, LANES)
 LOWEST = -3.4028234663852886e38  # of the finite float32
 
 
-def _row(b, x, y, depth, beta):
-    rest = b.and_(depth, number(LANES - 1))
-    whole = b.sub(depth, rest)
-    mask = first_lanes(b, rest, LANES)
-    end, y_end = (b.add(start, b.shl(whole, number(2))) for start in (x, y))
-
-    def larger(x, largest):  # NaN is passed over
-        return b.select(b.fcmp_ordered(">", x, largest), x, largest)
-
-    def place(start, i):
-        return b.add(start, b.shl(i, number(2)))
-
-    lowest = constant(FLOATS, LOWEST)
-    [largest] = loop(b, whole, [lowest], lambda i, c: [larger(load(b, place(x, i), FLOATS), c[0])], LANES)
-    tail = load_masked(b, end, FLOATS, mask)
-    largest = splat(b, fold(b, larger(b.select(mask, tail, lowest), largest), larger), LANES)
-    beta = splat(b, beta, LANES)
-
-    def power(x):
-        return exp(b, b.fmul(b.fsub(x, largest), beta))
-
-    def powers(i, carried):
-        value = power(load(b, place(x, i), FLOATS))
-        store(b, value, place(y, i))
-        return [b.fadd(carried[0], value)]
-
-    [total] = loop(b, whole, [constant(FLOATS, 0)], powers, LANES)
-    last = b.select(mask, power(tail), constant(FLOATS, 0))
-    total = splat(b, fold(b, b.fadd(total, last), b.fadd), LANES)
-
-    def divide(i, carried):
-        store(b, b.fdiv(load(b, place(y, i), FLOATS), total), place(y, i))
-        return carried
-
-    loop(b, whole, [], divide, LANES)
-    store_masked(b, b.fdiv(last, total), y_end, mask)
+# ---- floats
 
 
-row = inline(types.void(types.int64, types.int64, types.int64, types.float32), _row)
+def make_rows(scale, finish):
+    """scale(b, total), a scalar, and finish(b, x - largest, its power, what was made of the total) make y."""
+
+    def emit(b, x, y, depth, beta):
+        """In three walks: the largest; the powers, put into y, and their sum; y."""
+        rest = b.and_(depth, number(LANES - 1))
+        whole = b.sub(depth, rest)
+        mask = first_lanes(b, rest, LANES)
+        beta = splat(b, beta, LANES)
+
+        def place(start, i):
+            return b.add(start, b.shl(i, number(2)))
+
+        def greater(x, largest):  # NaN is passed over
+            return b.select(b.fcmp_ordered(">", x, largest), x, largest)
+
+        def power(x):
+            return exp(b, b.fmul(b.fsub(x, largest), beta))
+
+        lowest, zeros = constant(FLOATS, LOWEST), constant(FLOATS, 0)
+        [found] = loop(b, whole, [lowest], lambda i, c: [greater(load(b, place(x, i), FLOATS), c[0])], LANES)
+        tail = load_masked(b, place(x, whole), FLOATS, mask)
+        largest = splat(b, fold(b, greater(b.select(mask, tail, lowest), found), greater), LANES)
+
+        def add_power(i, carried):
+            value = power(load(b, place(x, i), FLOATS))
+            store(b, value, place(y, i))
+            return [b.fadd(carried[0], value)]
+
+        [total] = loop(b, whole, [zeros], add_power, LANES)
+        last = power(tail)
+        total = scale(b, fold(b, b.fadd(total, b.select(mask, last, zeros)), b.fadd))
+        total = splat(b, total, LANES)
+
+        def put(i, carried):
+            values = b.fsub(load(b, place(x, i), FLOATS), largest), load(b, place(y, i), FLOATS)
+            store(b, finish(b, *values, total), place(y, i))
+            return []
+
+        loop(b, whole, [], put, LANES)
+        store_masked(b, finish(b, b.fsub(tail, largest), last, total), place(y, whole), mask)
+
+    row = inline(types.void(types.int64, types.int64, types.int64, types.float32), emit)
+
+    def rows(block, slots, first, last):
+        depth, beta = word(block, ROWS.depth), real(block, ROWS.beta)
+        x, y = address(block, slots, ROWS.x), address(block, slots, ROWS.y)
+        for unit in range(first, last):
+            row(x + unit * depth * 4, y + unit * depth * 4, depth, beta)
+        return 0
+
+    return rows
 
 
-def softmax(block, slots, first, last):
-    """Rows first..last - 1 of float32."""
-    depth, beta = word(block, SOFTMAX.depth), real(block, SOFTMAX.beta)
-    x, y = address(block, slots, SOFTMAX.x), address(block, slots, SOFTMAX.y)
+softmax = make_rows(lambda b, total: total, lambda b, x, power, total: b.fdiv(power, total))
+log_softmax = make_rows(lambda b, total: same(b, "log", total), lambda b, x, power, logarithm: b.fsub(x, logarithm))
+
+
+# ---- stored bytes: kernels.softmax.softmax_int, the rows that fixed point holds
+
+
+high_mul = inline(
+    types.int64(types.int64, types.int64),
+    lambda b, x, y: b.ashr(b.add(b.mul(x, y), number(1 << 30)), number(31)),
+)
+leading_zeros = inline(types.int64(types.int64), lambda b, x: call(b, "llvm.ctlz.i64", I64, x, I1(0)))
+leading_zeros.__doc__ = "Of 64 bits."
+byte = inline(types.int64(types.int64, types.int64), lambda b, at, turn: b.xor(b.zext(load(b, at, I8), I64), turn))
+byte.__doc__ = "byte(at, turn): a byte in its order from 0 to 255; turn: 128 for int8, which is signed, else 0."
+ONE, QUARTER, ESTIMATE, SLOPE = raw(1), raw(1, 2), raw(48 / 17, 2), raw(-32 / 17, 2)
+
+
+def softmax_stored(block, slots, first, last):
+    """Rows first..last - 1; 1 where the powers of a row add up to more than 31 bits hold."""
+    depth, nbytes = word(block, STORED.depth), word(block, STORED.nbytes)
+    x, y = address(block, slots, STORED.x), address(block, slots, STORED.y)
+    powers, terms = address(block, slots, STORED.powers), address(block, slots, STORED.terms)
+    turn = word(block, STORED.turn)
+    bits = 8 * nbytes
+    low, high = word(block, STORED.low), word(block, STORED.high)
     for unit in range(first, last):
-        row(x + unit * depth * 4, y + unit * depth * 4, depth, beta)
+        row, target = x + unit * depth, y + unit * depth * nbytes
+        largest = 0
+        for i in range(depth):
+            largest = larger(largest, byte(row + i, turn))
+        total = 0
+        for i in range(depth):
+            total += load_i32(terms + 4 * (largest - byte(row + i, turn)))
+        if total >= 1 << 31:
+            return 1
+        leading = leading_zeros(total) - 32
+        exponent = 12 - leading + 31 - bits
+        if exponent > 31:
+            return 1
+        # 1 / total: three steps of Newton and Raphson, see kernels.fixedmath.reciprocal
+        half = (total << leading) >> 1
+        inverse = ESTIMATE + high_mul(half, SLOPE)
+        for _ in range(3):
+            inverse += high_mul(inverse, QUARTER - high_mul(half, inverse)) << 2
+        inverse = smaller(inverse << 1, ONE)
+        rounding = (1 << exponent) >> 1
+        for i in range(depth):
+            power = load_i32(powers + 4 * (largest - byte(row + i, turn)))
+            result = smaller(low + ((high_mul(inverse, power) + rounding) >> exponent), high)
+            if nbytes == 1:
+                store_i8(target + i, result)
+            else:
+                store_i16(target + 2 * i, result)
     return 0
 
 
-KERNELS = {"softmax": softmax}
+KERNELS = {"softmax": softmax, "log_softmax": log_softmax, "softmax_stored": softmax_stored}

@@ -1,9 +1,12 @@
 """Runs the instructions of a program one after the other, each by several threads.
 
-The thread that asks for a run leads. Of an instruction it makes chunks of units and opens them: `left` is how many
-nobody has taken. Whoever makes `left` one smaller, down to 0, has taken a chunk, and when it is done adds 1 to `done`;
-the one who leads works too, and closes the instruction when all are done. So nobody waits for a thread that has taken
-nothing: one that sleeps, or has lost its processor, makes the run slower at most.
+The thread that asks for a run leads. Of an instruction it makes chunks of units and opens them: the lower half of
+`left` is how many nobody has taken. Whoever makes it one smaller, down to 0, has taken a chunk, and when it is done
+adds 1 to `done`; the one who leads works too, and closes the instruction when all are done. So nobody waits for a
+thread that has taken nothing: one that sleeps, or has lost its processor, makes the run slower at most.
+
+The one who leads takes chunks from the front, helpers from the back, which the upper half of `left` counts: so a
+processor meets what it has in its cache, the weights of the run before and the rows of the instruction before.
 
 Where a helper loses its processor with a chunk in hand, the one who leads must wait. Then the rest of the run is its
 alone, and `stalls` tells that the processors are wanted by others.
@@ -56,6 +59,18 @@ offer = inline(types.void(_int64), _offer)
 offer.__doc__ = "offer(function): lets the system run another thread; `function` is its call for that."
 
 
+FRONT = -1  # to be added to `left`
+BACK = (1 << 32) - 1
+
+
+def _untaken(b, left):
+    return b.sext(b.trunc(left, I32), I64)
+
+
+untaken = inline(_int64(_int64), _untaken)
+untaken.__doc__ = "untaken(left): how many chunks nobody has taken; below 1 for none."
+
+
 def place(i):
     """Where a place of SHARED lies behind its start."""
     return i * PLACE_NBYTES
@@ -97,10 +112,10 @@ def run(block, slots, first, last):
         publish(shared + LEFT, chunks)
         mine = 0
         while True:
-            left = add(shared + LEFT, -1)
-            if left <= 0:
+            left = add(shared + LEFT, FRONT)
+            if untaken(left) <= 0:
                 break
-            start = (chunks - left) * chunk
+            start = (chunks - untaken(left) - (left >> 32)) * chunk
             if call_kernel(function, words, slots, start, min(start + chunk, units)) != 0:
                 publish(shared + FAILED, 1)
             mine += 1
@@ -127,12 +142,12 @@ def help(shared, number, yield_at, _):
     """Takes chunks of whatever is opened, as helper `number` (1...), until nothing has been for a while."""
     idle = 0
     while idle < PAUSES + PATIENCE and read(shared + STOP) == 0:
-        if read(shared + LEFT) > 0 and number < word(shared + HERE, JOB.threads):
-            left = add(shared + LEFT, -1)
-            if left > 0:
+        if untaken(read(shared + LEFT)) > 0 and number < word(shared + HERE, JOB.threads):
+            left = add(shared + LEFT, BACK)
+            if untaken(left) > 0:
                 job = shared + HERE
                 chunk = word(job, JOB.chunk)
-                start = (word(job, JOB.chunks) - left) * chunk
+                start = (word(job, JOB.chunks) - 1 - (left >> 32)) * chunk
                 stop = min(start + chunk, word(job, JOB.units))
                 function, block, slots = word(job, JOB.function), word(job, JOB.block), word(job, JOB.slots)
                 if call_kernel(function, block, slots, start, stop) != 0:
