@@ -99,6 +99,12 @@ def best() -> Isa | None:
     return next((isa for isa in ISAS if suits(isa, host_features())), None)
 
 
+def compiles(feature: str) -> bool:
+    """Is the feature, as LLVM names it, there in what kernels are being compiled for?"""
+    named = os.environ.get("NUMBA_CPU_FEATURES")  # see build.target
+    return feature in host_features() if named is None else f"+{feature}" in named.split(",")
+
+
 def compiled() -> Isa:
     """The instruction set that kernels are being compiled for."""
     isa = best()

@@ -6,11 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.between import between
-from tests.kernels.elementwise import model, shape_of
+from tests.kernels.elementwise import model, numbers, shape_of
 
 pytest.importorskip("numba")
 ACTIVATIONS = st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])
 SEEDS = st.integers(0, 2**32 - 1)
+
+
+# ---- real numbers
 
 
 @st.composite
@@ -41,7 +44,101 @@ def test_simple(pair, op, seed):
 @pytest.mark.parametrize("op", ["ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE"])
 def test_special_numbers(op):
     """Every pair of infinities, NaN, zeros of both signs and denormals."""
-    numbers = np.float32([0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 1e-42, -1e-42, 3e38, -3e38, 5])
-    x1, x2 = (part.reshape(-1) for part in np.meshgrid(numbers, numbers))
+    special = np.float32([0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 1e-42, -1e-42, 3e38, -3e38, 5])
+    x1, x2 = (part.reshape(-1) for part in np.meshgrid(special, special))
     content = model(op, [("float32", x1.shape, {})] * 2, ("float32", x1.shape, {}))
     assert between(content, [x1, x2])["numba"] == [op]
+
+
+UNARY = [
+    *("ABS NEG SQUARE SQRT RSQRT EXP LOG CEIL FLOOR ROUND TANH LOGISTIC ELU GELU HARD_SWISH RELU RELU6".split()),
+    *("RELU_N1_TO_1 RELU_0_TO_1 LEAKY_RELU".split()),
+]
+
+
+def options(op):
+    return {"alpha": 0.2} if op == "LEAKY_RELU" else {}
+
+
+@given(st.integers(1, 300), st.sampled_from(UNARY), SEEDS)
+def test_functions(size, op, seed):
+    content = model(op, [("float32", (size,), {})], ("float32", (size,), {}), **options(op))
+    assert between(content, seed=seed)["numba"] == [op]
+
+
+@pytest.mark.parametrize("op", [*UNARY, "GELU approximate"])
+def test_functions_of_all_magnitudes(op):
+    """A million numbers spread evenly over all bit patterns, infinities and NaN among them."""
+    approximate = {"approximate": True} if op.endswith("approximate") else {}
+    op = op.split()[0]
+    x = np.arange(0, 2**32, 4201, np.uint32).view(np.float32)
+    x = np.concatenate([x, np.float32([0, -0.0, np.inf, -np.inf, np.nan, -9, 88.73, -87.4, -103.98, 1e-45])])
+    content = model(op, [("float32", x.shape, {})], ("float32", x.shape, {}), **options(op), **approximate)
+    assert between(content, [x])["numba"] == [op]
+
+
+@given(operands(), SEEDS)
+def test_prelu(pair, seed):
+    whole = shape_of(*pair)
+    slope = next((shape for shape in pair if shape != whole), whole)
+    content = model("PRELU", [("float32", whole, {}), ("float32", slope, {})], ("float32", whole, {}))
+    assert between(content, seed=seed)["numba"] == ["PRELU"]
+
+
+# ---- stored numbers
+
+
+def every(type):
+    return np.arange(np.iinfo(type).min, np.iinfo(type).max + 1).astype(type)
+
+
+@given(st.data(), st.sampled_from(["ADD", "SUB", "MUL"]), st.sampled_from(["int8", "uint8"]), ACTIVATIONS)
+def test_all_pairs_of_bytes(data, op, type, activation):
+    pair = [(256, 1), (256,)]
+    quantizations = [numbers(data.draw, type, 2.0**-9, 2.0**-3) for _ in range(3)]
+    operands = [(type, shape, q) for shape, q in zip(pair, quantizations)]
+    content = model(op, operands, (type, (256, 256), quantizations[2]), fused_activation_function=activation)
+    assert between(content, [every(type).reshape(shape) for shape in pair])["numba"] == [op]
+
+
+@pytest.mark.parametrize("op", ["ADD", "SUB", "MUL"])
+@pytest.mark.parametrize("type", ["int8", "uint8"])
+def test_middles_go_away_from_zero(op, type):
+    """Scales for which a quarter of all sums, and an eighth of all products, lie in the middle of two results."""
+    zero = 0 if type == "int8" else 128
+    pair = [(256, 1), (256,)]
+    operands = [(type, shape, {"scale": scale, "zero_point": zero}) for shape, scale in zip(pair, (0.5, 0.75))]
+    content = model(op, operands, (type, (256, 256), {"scale": 1.5, "zero_point": zero}))
+    assert between(content, [every(type).reshape(shape) for shape in pair])["numba"] == [op]
+
+
+@given(
+    operands(), st.sampled_from(["ADD", "SUB", "MUL"]), st.sampled_from(["int8", "uint8", "int16"]), st.data(), SEEDS
+)
+def test_stored(pair, op, type, data, seed):
+    quantizations = [numbers(data.draw, type, 2.0**-9, 2.0**-1) for _ in range(3)]
+    if type == "int16":
+        quantizations = [q | {"zero_point": 0} for q in quantizations]
+    operands = [(type, shape, q) for shape, q in zip(pair, quantizations)]
+    plain = {} if op == "MUL" else {"pot_scale_int16": False}
+    content = model(op, operands, (type, shape_of(*pair), quantizations[2]), **plain)
+    assert between(content, seed=seed)["numba"] == [op]
+
+
+@given(operands(), st.data(), SEEDS)
+def test_squares_of_stored_differences(pair, data, seed):
+    quantizations = [numbers(data.draw, "int8") for _ in range(3)]
+    operands = [("int8", shape, q) for shape, q in zip(pair, quantizations)]
+    content = model("SQUARED_DIFFERENCE", operands, ("int8", shape_of(*pair), quantizations[2]))
+    assert between(content, seed=seed)["numba"] == ["SQUARED_DIFFERENCE"]
+
+
+@given(st.integers(1, 300), st.sampled_from(["RELU", "RELU6", "HARD_SWISH", "LEAKY_RELU", "TANH"]), SEEDS)
+def test_tables(size, op, seed):
+    """Of every byte, and for every length of the last vector."""
+    chance = np.random.default_rng(seed)
+    q = {"scale": float(chance.uniform(0.01, 0.1)), "zero_point": int(chance.integers(-128, 128))}
+    alpha = {"alpha": 0.1} if op == "LEAKY_RELU" else {}
+    content = model(op, [("int8", (256 + size,), q)], ("int8", (256 + size,), q), **alpha)
+    x = np.concatenate([every("int8"), chance.integers(-128, 128, size).astype(np.int8)])
+    assert between(content, [x])["numba"] == [op]

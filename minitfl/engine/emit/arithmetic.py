@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from minitfl.engine.emit import emits
 from minitfl.engine.emit.elementwise import elementwise
+from minitfl.engine.emit.in_floats import product_factors, sum_factors
+from minitfl.kernels.fixedpoint import stored_range
+
+BYTES = {"int8": "i8", "uint8": "u8"}
+STORED = BYTES | {"int16": "i16"}
+
+# ---- real numbers
 
 
 @emits("arithmetic.add")
@@ -46,3 +53,80 @@ def plain(e, kernel, x1, x2, y, **numbers):
     if y.type != "float32":
         return False
     return elementwise(e, f"arithmetic.{kernel}_f32", [x1, x2], y, **numbers)
+
+
+# ---- stored numbers
+
+
+@emits("arithmetic.add_int")
+def add_int(e, x1, x2, zero1, zero2, left, sign, factor1, factor2, factor_y, y_zero, low, high, y):
+    if y.type in BYTES and x1.type == x2.type == y.type:
+        numbers = (zero1, zero2), (factor1, factor2), left, sign, factor_y, y_zero, low, high
+        factors = sum_factors(x1.type, *numbers)
+        if factors is not None:
+            names = dict(zip(("factor1", "factor2", "constant"), factors), zero=y_zero, low=low, high=high)
+            return elementwise(e, f"arithmetic.sum_in_floats_{BYTES[y.type]}", [x1, x2], y, **names)
+    return whole_sum(
+        e,
+        "add" if sign > 0 else "subtract",
+        x1,
+        x2,
+        zero1,
+        zero2,
+        left,
+        factor1,
+        factor2,
+        factor_y,
+        y_zero,
+        low,
+        high,
+        y,
+    )
+
+
+@emits("arithmetic.squared_difference_int")
+def squared_difference_int(e, x1, x2, *numbers):
+    return whole_sum(e, "squared_difference", x1, x2, *numbers)
+
+
+def whole_sum(e, kernel, x1, x2, zero1, zero2, left, factor1, factor2, factor_y, y_zero, low, high, y):
+    if not x1.type == x2.type == y.type:
+        return False
+    return elementwise(
+        e,
+        f"arithmetic.{kernel}_{STORED[y.type]}",
+        [x1, x2],
+        y,
+        zero1=zero1,
+        zero2=zero2,
+        left=left,
+        **rescaling("factor1", factor1),
+        **rescaling("factor2", factor2),
+        **rescaling("factor", factor_y),
+        zero=y_zero,
+        low=low,
+        high=high,
+    )
+
+
+@emits("arithmetic.multiply_int")
+def multiply_int(e, x1, x2, zero1, zero2, factor, y_zero, low, high, y):
+    if not x1.type == x2.type == y.type:
+        return False
+    numbers = {"zero1": zero1, "zero2": zero2, "zero": y_zero, "low": low, "high": high}
+    if y.type in BYTES:
+        reach = most_distance(x1.type, zero1) * most_distance(x2.type, zero2)
+        factors = product_factors(reach, factor, y_zero, low, high)
+        if factors is not None:
+            floats = {"zero1": float(zero1), "zero2": float(zero2), "factor": factors[0], "push": factors[1]}
+            return elementwise(e, f"arithmetic.product_in_floats_{BYTES[y.type]}", [x1, x2], y, **(numbers | floats))
+    numbers |= rescaling("factor", factor)
+    return elementwise(e, f"arithmetic.multiply_{STORED[y.type]}", [x1, x2], y, **numbers)
+
+
+def rescaling(name, factor):
+    return {name: factor[0], f"{name}_shift": factor[1]}
+
+
+def most_distance(type, zero):
+    return max(abs(limit - zero) for limit in stored_range(type))

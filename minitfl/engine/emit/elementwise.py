@@ -10,7 +10,7 @@ from minitfl.engine.layouts.elementwise import walk
 from minitfl.graph import Tensor
 from minitfl.memory import aligned
 
-BLOCK_NBYTES = 1 << 14  # of the result, in a unit
+BLOCK_NBYTES = 1 << 16  # of the result, in a unit
 ROW = 256  # elements that a row has better
 
 

@@ -1,14 +1,19 @@
 """Which module of engine.emit has the emitter of a kernel, "module.name" in minitfl.kernels."""
 
 _MODULES = {
-    "arithmetic": "arithmetic.add arithmetic.maximum arithmetic.minimum arithmetic.multiply"
-    " arithmetic.squared_difference arithmetic.subtract division.divide",
+    "arithmetic": "arithmetic.add arithmetic.add_int arithmetic.maximum arithmetic.minimum arithmetic.multiply"
+    " arithmetic.multiply_int arithmetic.squared_difference arithmetic.squared_difference_int arithmetic.subtract"
+    " division.divide",
     "conv_float": "conv.conv_float dense_rows.dense_float matmul.matmul_float transpose_conv.transpose_float",
     "depthwise": "depthwise.depthwise_float",
     "pool": "pool.average_float pool.average_int pool.max_pool reduce.largest reduce.mean_float reduce.sum_values",
     "runs": "embedding.embedding index_ops.gather join.broadcast join.concatenate join.pack join.split join.tile "
     "join.unpack layout.copy layout.rearrange pad.mirror_pad pad.pad resize.nearest slice.take_slices",
     "softmax": "softmax.log_softmax softmax.softmax softmax.softmax_int",
+    "tables": "tables.lookup",
+    "unary": "activation.clamp activation.elu activation.hard_swish activation.leaky activation.prelu sigmoid.gelu"
+    " sigmoid.gelu_tanh sigmoid.logistic sigmoid.tanh unary.absolute unary.ceiling unary.exponential unary.floor"
+    " unary.inverse_root unary.logarithm unary.negative unary.round_even unary.square unary.square_root",
 }
 
 MODULE_OF = {kernel: module for module, kernels in _MODULES.items() for kernel in kernels.split()}

@@ -1,11 +1,15 @@
 """Sums, products and choices of two operands, element by element."""
 
 from minitfl.engine.source.elementwise import Operation, walks
-from minitfl.engine.source.ir import clamp
+from minitfl.engine.source.integers import BYTES, real, rounded, storing, wide
+from minitfl.engine.source.ir import clamp, fma, same
+from minitfl.engine.source.rescale import rescale_twice
+
+# ---- real numbers
 
 
 def clamped(compute):
-    """An operation on real numbers whose result is clamped."""
+    """An operation whose result is clamped."""
 
     def start(b, numbers):
         low, high = numbers.real("low"), numbers.real("high")
@@ -15,13 +19,91 @@ def clamped(compute):
 
 
 def simple(compute):
-    """An operation on real numbers without numbers of its own."""
+    """An operation without numbers of its own."""
     return Operation("f32 f32", "f32", "", lambda b, numbers: lambda *x: compute(b, *x))
 
 
 def squared_difference(b, x1, x2):
     difference = b.fsub(x1, x2)
     return b.fmul(difference, difference)
+
+
+# ---- stored numbers of 8 bits, computed as float32: see emit.in_floats
+
+
+def sum_in_floats(stored):
+    def start(b, numbers):
+        factor1, factor2, constant = (numbers.real(name) for name in ("factor1", "factor2", "constant"))
+        store = storing(b, numbers, stored)
+
+        def compute(x1, x2):
+            inner = fma(b, factor2, real(b, x2, stored), constant)
+            return store(rounded(b, fma(b, factor1, real(b, x1, stored), inner)))
+
+        return compute
+
+    return Operation(f"{stored} {stored}", stored, "factor1 factor2 constant zero low high", start, BYTES, 1)
+
+
+def product_in_floats(stored):
+    def start(b, numbers):
+        zero1, zero2 = numbers.real("zero1"), numbers.real("zero2")
+        factor, push = numbers.real("factor"), numbers.real("push")
+        store = storing(b, numbers, stored)
+
+        def compute(x1, x2):
+            total = b.fmul(b.fsub(real(b, x1, stored), zero1), b.fsub(real(b, x2, stored), zero2))
+            return store(rounded(b, fma(b, total, factor, same(b, "copysign", push, total))))
+
+        return compute
+
+    return Operation(f"{stored} {stored}", stored, "zero1 zero2 factor push zero low high", start, BYTES, 1)
+
+
+# ---- stored numbers, by the integer rule
+
+
+def rescaling(b, numbers, name):
+    """What rescales by `name`, a multiplier, and `name`_shift."""
+    multiplier, shift = numbers.whole(name), numbers.whole(f"{name}_shift")
+    return lambda x: rescale_twice(b, x, multiplier, shift)
+
+
+def whole_sum(stored, combine):
+    """combine of two operands, brought to one scale, rescaled."""
+
+    def start(b, numbers):
+        zero1, zero2, left = (numbers.whole(name) for name in ("zero1", "zero2", "left"))
+        rescale1, rescale2, rescale = (rescaling(b, numbers, name) for name in ("factor1", "factor2", "factor"))
+        store = storing(b, numbers, stored)
+
+        def compute(x1, x2):
+            x1 = rescale1(b.shl(b.sub(wide(b, x1, stored), zero1), left))
+            x2 = rescale2(b.shl(b.sub(wide(b, x2, stored), zero2), left))
+            return store(rescale(combine(b, x1, x2)))
+
+        return compute
+
+    factors = "factor1 factor1_shift factor2 factor2_shift factor factor_shift"
+    return Operation(f"{stored} {stored}", stored, f"zero1 zero2 left {factors} zero low high", start)
+
+
+def whole_product(stored):
+    def start(b, numbers):
+        zero1, zero2 = numbers.whole("zero1"), numbers.whole("zero2")
+        rescale, store = rescaling(b, numbers, "factor"), storing(b, numbers, stored)
+
+        def compute(x1, x2):
+            return store(rescale(b.mul(b.sub(wide(b, x1, stored), zero1), b.sub(wide(b, x2, stored), zero2))))
+
+        return compute
+
+    return Operation(f"{stored} {stored}", stored, "zero1 zero2 factor factor_shift zero low high", start)
+
+
+def whole_square(b, x1, x2):
+    difference = b.sub(x1, x2)
+    return b.mul(difference, difference)
 
 
 KERNELS = walks(
@@ -33,5 +115,11 @@ KERNELS = walks(
         "squared_difference_f32": simple(squared_difference),
         "maximum_f32": simple(lambda b, x1, x2: b.select(b.fcmp_ordered(">", x1, x2), x1, x2)),
         "minimum_f32": simple(lambda b, x1, x2: b.select(b.fcmp_ordered("<", x1, x2), x1, x2)),
+        "squared_difference_i8": whole_sum("i8", whole_square),
     }
+    | {f"sum_in_floats_{stored}": sum_in_floats(stored) for stored in ("i8", "u8")}
+    | {f"product_in_floats_{stored}": product_in_floats(stored) for stored in ("i8", "u8")}
+    | {f"add_{stored}": whole_sum(stored, lambda b, x1, x2: b.add(x1, x2)) for stored in ("i8", "u8", "i16")}
+    | {f"subtract_{stored}": whole_sum(stored, lambda b, x1, x2: b.sub(x1, x2)) for stored in ("i8", "u8", "i16")}
+    | {f"multiply_{stored}": whole_product(stored) for stored in ("i8", "u8", "i16")}
 )

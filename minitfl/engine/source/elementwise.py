@@ -39,7 +39,7 @@ from minitfl.engine.source.ir import (
 
 LANES = compiled().lanes
 MASKED = LANES == 16  # AVX-512 stores some lanes of any type
-TYPES = {"i8": I8, "i16": I16, "i32": I32, "i64": I64, "f16": F16, "f32": F32, "f64": F64}
+TYPES = {"i8": I8, "u8": I8, "i16": I16, "i32": I32, "i64": I64, "f16": F16, "f32": F32, "f64": F64}
 
 
 @dataclass(frozen=True)

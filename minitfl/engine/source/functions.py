@@ -1,33 +1,152 @@
-"""Functions of vectors of float32 that have no instruction."""
+"""Functions of vectors of float32 and float64 that have no instruction: series by Taylor around a nearby exact value.
 
+NaN stays NaN in all of them.
+"""
+
+from collections import namedtuple
+from decimal import Decimal
 from math import factorial, log
 
-from minitfl.engine.source.ir import F32, I32, constant, fma, vector
+from minitfl.engine.isa import compiled
+from minitfl.engine.source.ir import F32, F64, I16, I32, I64, call, constant, fma, same, shuffle, type_name, vector
 
-LN_2_HIGH = 0.693359375  # nine bits, so that its multiples by whole numbers are exact
-LN_2_LOW = log(2) - LN_2_HIGH
-ROUNDS = 1.5 * 2**23  # what is added to it leaves its nearest whole number in the lowest bits
+Real = namedtuple("Real", "bits fraction bias rounds ln2_high terms")
+REALS = {
+    # rounds: what is added to it leaves its nearest whole number in the lowest bits
+    # ln2_high: log(2) in so few bits that its multiples by the exponents are exact
+    F32: Real(I32, 23, 127, 1.5 * 2**23, 0.693359375, 7),
+    F64: Real(I64, 52, 1023, 1.5 * 2**52, round(log(2) * 2**32) / 2**32, 13),
+}
+SCALES = compiled().lanes == 16  # AVX-512 multiplies by powers of two
 
 
-def exp(b, x):
-    """exp(x), to 2 units in the last place; NaN stays NaN.
+def exp(b, x, low=-104.0, high=89.0):
+    """exp(x), to 2 units in the last place. float32.
 
-    x = n * log(2) + rest with a whole n: Taylor's series for the rest, times 2**n in two halves, which may be no
-    normal numbers together.
+    Beyond low..high, which must not be further apart than they are here, it is as there.
     """
-    floats, whole = vector(F32, x.type.count), vector(I32, x.type.count)
-    for compare, limit in (("<", -104), (">", 89)):  # all is 0 or infinite beyond
-        x = b.select(b.fcmp_ordered(compare, x, constant(floats, limit)), constant(floats, limit), x)
-    shifted = fma(b, x, constant(floats, 1 / log(2)), constant(floats, ROUNDS))
-    n = b.fsub(shifted, constant(floats, ROUNDS))
-    rest = fma(b, n, constant(floats, -LN_2_HIGH), x)
-    rest = fma(b, n, constant(floats, -LN_2_LOW), rest)
-    power = constant(floats, 1 / factorial(7))
+    n, rest = _split(b, _within(b, x, low, high))
+    power = constant(x.type, 1 / factorial(7))
     for k in range(6, -1, -1):
-        power = fma(b, power, rest, constant(floats, 1 / factorial(k)))
-    n = b.sub(b.bitcast(shifted, whole), b.bitcast(constant(floats, ROUNDS), whole))
-    half = b.ashr(n, constant(whole, 1))
+        power = fma(b, power, rest, constant(x.type, 1 / factorial(k)))
+    if SCALES:
+        return call(b, f"llvm.ldexp.{type_name(x.type)}.{type_name(n.type)}", x.type, power, n)
+    # in two halves, which may be no normal numbers together
+    half = b.ashr(n, constant(n.type, 1))
     for part in (half, b.sub(n, half)):
-        factor = b.shl(b.add(part, constant(whole, 127)), constant(whole, 23))
-        power = b.fmul(power, b.bitcast(factor, floats))
+        power = b.fmul(power, _power_of_two(b, part, x.type))
     return power
+
+
+def expm1(b, x, low, high):
+    """exp(x) - 1, also near 0. Beyond low..high, within -36..88, it is as there.
+
+    x = n * log(2) + rest: 2**n * (exp(rest) - 1) + 2**n - 1.
+    """
+    terms = REALS[x.type.element].terms
+    n, rest = _split(b, _within(b, x, low, high))
+    series = constant(x.type, 1 / factorial(terms))
+    for k in range(terms - 1, 1, -1):
+        series = fma(b, series, rest, constant(x.type, 1 / factorial(k)))
+    series = fma(b, b.fmul(series, rest), rest, rest)
+    scale = _power_of_two(b, n, x.type)
+    return fma(b, scale, series, b.fsub(scale, constant(x.type, 1)))
+
+
+def exp64(b, x):
+    """exp(x) for float64 below 700; below -700 it is as there."""
+    n, rest = _split(b, _within(b, x, -700.0, 700.0))
+    power = constant(x.type, 1 / factorial(13))
+    for k in range(12, -1, -1):
+        power = fma(b, power, rest, constant(x.type, 1 / factorial(k)))
+    return b.fmul(power, _power_of_two(b, n, x.type))
+
+
+def tanh(b, x):
+    """tanh(x) = (exp(2 * x) - 1) / (exp(2 * x) + 1), for |x|; then the sign is put back."""
+    size = same(b, "fabs", x)
+    most = 10.0 if x.type.element is F32 else 20.0  # from there it is 1
+    e = expm1(b, b.fmul(size, constant(x.type, 2)), -1.0, 2 * most)
+    quotient = divide if x.type.element is F32 else type(b).fdiv
+    return same(b, "copysign", quotient(b, e, b.fadd(e, constant(x.type, 2))), x)
+
+
+def log_(b, x):
+    """log(x) of float32; -infinity for 0, NaN below.
+
+    x = 2**n * (1 + f) with sqrt(1 / 2) <= 1 + f < sqrt(2), and for s = f / (2 + f): log(1 + f) is 2 * s * (1 + s**2 / 3
+    + s**4 / 5 + ...), of which 2 * s is f - s * f.
+    """
+    floats, whole = x.type, vector(I32, x.type.count)
+    small = b.fcmp_ordered("<", x, constant(floats, 2.0**-126))
+    normal = b.select(small, b.fmul(x, constant(floats, 2.0**24)), x)
+    bits = b.bitcast(normal, whole)
+    root = constant(whole, 0x3F3504F3)  # the bits of sqrt(1 / 2)
+    n = b.ashr(b.sub(bits, root), constant(whole, 23))
+    f = b.fsub(b.bitcast(b.sub(bits, b.shl(n, constant(whole, 23))), floats), constant(floats, 1))
+    n = b.sub(n, b.select(small, constant(whole, 24), constant(whole, 0)))
+    n = b.sitofp(n, floats)
+    s = divide(b, f, b.fadd(f, constant(floats, 2)))
+    square = b.fmul(s, s)
+    series = constant(floats, 2 / 11)
+    for k in (9, 7, 5, 3):
+        series = fma(b, series, square, constant(floats, 2 / k))
+    high = REALS[F32].ln2_high
+    # n * log(2) + f - s * (f - square * series), small terms first
+    rest = b.fmul(s, b.fsub(f, b.fmul(square, series)))
+    rest = b.fsub(rest, b.fmul(n, constant(floats, float(Decimal(2).ln() - Decimal(high)))))
+    result = fma(b, n, constant(floats, high), b.fsub(f, rest))
+    infinite, nothing = constant(floats, float("inf")), constant(floats, 0)
+    result = b.select(b.fcmp_ordered("<", x, infinite), result, x)  # so infinity and NaN stay
+    result = b.select(b.fcmp_ordered("<", x, nothing), constant(floats, float("nan")), result)
+    return b.select(b.fcmp_ordered("==", x, nothing), constant(floats, float("-inf")), result)
+
+
+def divide(b, x, y):
+    """x / y for normal numbers y between 2**-100 and 2**100, to a unit in the last place."""
+    if not SCALES:
+        return b.fdiv(x, y)
+    inverse = joined(b, [_reciprocal(b, part) for part in parted(b, y, 16)])
+    quotient = b.fmul(x, inverse)
+    return fma(b, fma(b, b.fneg(quotient), y, x), inverse, quotient)
+
+
+def _reciprocal(b, y):
+    near = call(b, "llvm.x86.avx512.rcp14.ps.512", y.type, y, constant(y.type, 0), I16(-1))  # off by 2**-14
+    return fma(b, near, fma(b, b.fneg(near), y, constant(y.type, 1)), near)
+
+
+def parted(b, x, lanes):
+    """A vector as several of `lanes`."""
+    return [shuffle(b, x, x, range(first, first + lanes)) for first in range(0, x.type.count, lanes)]
+
+
+def joined(b, parts):
+    """What was parted: two to the power of something."""
+    while len(parts) > 1:
+        parts = [shuffle(b, x, y, range(2 * x.type.count)) for x, y in zip(parts[::2], parts[1::2])]
+    return parts[0]
+
+
+def _within(b, x, low, high):
+    for compare, limit in (("<", low), (">", high)):
+        x = b.select(b.fcmp_ordered(compare, x, constant(x.type, limit)), constant(x.type, limit), x)
+    return x
+
+
+def _split(b, x):
+    """(n, rest) of x = n * log(2) + rest with a whole n, as integers, and |rest| <= log(2) / 2."""
+    real = REALS[x.type.element]
+    rounds = constant(x.type, real.rounds)
+    shifted = fma(b, x, constant(x.type, 1 / log(2)), rounds)
+    n = b.fsub(shifted, rounds)
+    rest = fma(b, n, constant(x.type, -real.ln2_high), x)
+    rest = fma(b, n, constant(x.type, -float(Decimal(2).ln() - Decimal(real.ln2_high))), rest)
+    whole = vector(real.bits, x.type.count)
+    return b.sub(b.bitcast(shifted, whole), b.bitcast(rounds, whole)), rest
+
+
+def _power_of_two(b, n, floats):
+    """2**n, which must be a normal number."""
+    real = REALS[floats.element]
+    return b.bitcast(b.shl(b.add(n, constant(n.type, real.bias)), constant(n.type, real.fraction)), floats)
