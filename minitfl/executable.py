@@ -76,7 +76,7 @@ class Frame:
 
     def run(self) -> None:
         """Every step, in order."""
-        if self._waits:
+        if self._waits and self.runtime.engine.news() != self._news:
             self._turns = self._arrange()
         if len(self._turns) == 1 and self._turns[0].fast:
             self._run_fast(self._turns[0])
@@ -136,6 +136,7 @@ class Frame:
     def _arrange(self) -> tuple[Turn, ...]:
         """Which form each step takes; neighbours that have a fast one take their turn together."""
         engine = self.runtime.engine
+        self._news = engine.news() if engine is not None else 0
         self.fast = engine.bind(self) if engine is not None else None
         self._waits = engine is not None and self.fast is None and engine.expects(self)
         if self.fast is not None:

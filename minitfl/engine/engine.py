@@ -37,11 +37,12 @@ def engine(layer: str) -> Engine | None:
         raise ValueError(f"MINITFL_KERNELS is {layer!r}, not one of {', '.join(LAYERS)}")
     if layer == "numpy":
         return None
-    found = library() if importlib.util.find_spec("llvmlite") else None
+    missing = [name for name in ("llvmlite", "numba") if importlib.util.find_spec(name) is None]
+    found = None if missing else library()
     if found is not None:
         return Engine(found, layer == "numba")
-    if layer == "numba" and importlib.util.find_spec("numba") is None:
-        raise ValueError("kernels='numba' needs numba, which is not installed")
+    if layer == "numba" and missing:
+        raise ValueError(f"kernels='numba' needs {missing[-1]}, which is not installed: pip install 'minitfl[fast]'")
     return None  # with numba there are still the loops forms
 
 
@@ -54,22 +55,28 @@ class Engine:
 
     def program(self, plan: Plan, planner: Planner) -> Program:
         """The program of a plan, made once."""
-        if self.library.isa.name not in plan.programs:
-            plan.programs[self.library.isa.name] = compose(plan, planner, self.library.isa)
-        return plan.programs[self.library.isa.name]
+        name = self.library.isa.name
+        if name not in plan.programs:
+            with self.library.lock:
+                if name not in plan.programs:
+                    plan.programs[name] = compose(plan, planner, self.library.isa)
+        return plan.programs[name]
 
     def ready(self, program: Program) -> bool:
-        """Is there machine code for all of the program? Where it is missing, compiling begins."""
+        """Is there machine code for all of the program? Where it is missing, compiling begins.
+
+        RuntimeError where we wait for it and it can't be had.
+        """
         if program.code is not None:
             return True
-        needed = program.kernels | {DRIVER}
-        if self.library.busy and not self.waits:
+        needed = [DRIVER, *program.kernels]
+        if self.waits:
+            self.library.wait(needed)
+        elif not self.library.has(needed):
             return False
-        if not self.library.load(needed):
-            self.library.build(needed, wait=self.waits)
-            if not (self.waits and self.library.load(needed)):
-                return False
-        program.link(self.library.addresses)
+        with self.library.lock:
+            if program.code is None:
+                program.link(self.library.addresses)
         return True
 
     def bind(self, frame: Frame) -> Fast | None:
@@ -79,15 +86,24 @@ class Engine:
 
     def crew(self) -> Crew | None:
         """Threads that help; None while what they run is not compiled."""
-        if not KERNELS <= self.library.addresses.keys() and not self.library.load(KERNELS):
-            self.library.build(KERNELS, wait=self.waits)
-            if not (self.waits and self.library.load(KERNELS)):
+        if not KERNELS <= self.library.addresses.keys():
+            if self.waits:
+                self.library.wait(sorted(KERNELS))
+            elif not self.library.has(sorted(KERNELS)):
                 return None
         return crew(self.library.addresses)
 
     def expects(self, frame: Frame) -> bool:
         """Will a frame that has no fast steps have some later?"""
-        return bool(self.program(frame.plan, frame.runtime.planner).ranges) and self.library.hopeful
+        if not self.program(frame.plan, frame.runtime.planner).ranges:
+            return False
+        if not self.library.hopeful:
+            self.library.warn()
+        return self.library.hopeful
+
+    def news(self) -> int:
+        """A number that changes when a frame that expects something should look again."""
+        return self.library.news()
 
 
 class Fast:

@@ -29,6 +29,11 @@ class Isa:
     tiles: dict[int, int] = field(hash=False)
     dot: str
 
+    @property
+    def features(self) -> str:
+        """What it needs, as LLVM takes it."""
+        return ",".join(f"+{name}" for name in sorted(self.needs))
+
 
 _AVX2 = frozenset({"avx2", "fma", "f16c", "bmi2"})
 _AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
@@ -84,6 +89,11 @@ def _arm_features() -> set[str]:
     return found | {"dotprod"} if capabilities >> 20 & 1 else found  # HWCAP_ASIMDDP
 
 
+def host_best() -> Isa | None:
+    """The best instruction set of this host."""
+    return next((isa for isa in ISAS if suits(isa, host_features())), None)
+
+
 @cache
 def best() -> Isa | None:
     """The best instruction set of this host, or the one that MINITFL_ISA names; None for none."""
@@ -96,7 +106,7 @@ def best() -> Isa | None:
         if not suits(BY_NAME[wanted], host_features()):
             raise ValueError(f"MINITFL_ISA is {wanted}, which this host does not have")
         return BY_NAME[wanted]
-    return next((isa for isa in ISAS if suits(isa, host_features())), None)
+    return host_best()
 
 
 def compiles(feature: str) -> bool:

@@ -6,6 +6,7 @@ for each slot. Plans are shared by clones and nested calls, and so are their pro
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -61,8 +62,9 @@ class Program:
     _blocks: np.ndarray | None = None
 
     @property
-    def kernels(self) -> frozenset[str]:
-        return frozenset(i.kernel for i in self.instructions)
+    def kernels(self) -> list[str]:
+        """Those of most instructions first."""
+        return [kernel for kernel, _ in Counter(i.kernel for i in self.instructions).most_common()]
 
     @property
     def constants_nbytes(self) -> int:
