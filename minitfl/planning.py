@@ -6,7 +6,7 @@ outputs get memory of their own at its turn. A node whose call reads constants a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,6 +80,11 @@ class Planner:
             made = kept.pop(key)
         kept[key] = made
         return made
+
+    def plans(self) -> Iterator[Plan]:
+        """Those that are kept, of all subgraphs."""
+        for kept in self._plans.values():
+            yield from kept.values()
 
     def packed(self, tensor: Tensor, layout: Hashable, make: Callable[[np.ndarray], Any]) -> Packed:
         """make(contents of a constant), kept: plans for other shapes, callees, late nodes and clones share it."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from minitfl import __version__
-from minitfl.commands import benchmark, classify, compare, inspect, show
+from minitfl.commands import benchmark, classify, compare, inspect, show, warmup
 from minitfl.commands import run as run_command
 from minitfl.commands.terminal import UsageError
 from minitfl.errors import ModelError
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"minitfl {__version__}")
     parsers = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in (classify, run_command, inspect, show, compare, benchmark):
+    for command in (classify, run_command, inspect, show, compare, benchmark, warmup):
         command.add(parsers)
     return top
 

@@ -11,6 +11,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import pkgutil
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,17 @@ def main(first: dict[str, Any]) -> None:
         except Exception as error:
             lines = str(error).strip().splitlines() or [""]
             sys.exit(f"{kernel} can't be compiled: {error.__class__.__name__}: {lines[0]}")
+
+
+def names() -> list[str]:
+    """All kernels of the instruction set that MINITFL_ISA names."""
+    import minitfl.engine.source as package
+
+    found = []
+    for module in sorted(entry.name for entry in pkgutil.iter_modules(package.__path__)):
+        kernels = getattr(importlib.import_module(f"{package.__name__}.{module}"), "KERNELS", {})
+        found += [f"{module}.{kernel}" for kernel in kernels]
+    return found
 
 
 class Texts(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):

@@ -26,6 +26,9 @@ _START = (
 )
 
 
+_NAMES = "from minitfl.engine.build import names; print(*names())"
+
+
 @dataclass(frozen=True)
 class _Process:
     popen: subprocess.Popen[str]
@@ -86,8 +89,7 @@ class Compilers:
         self._ending = []
 
     def _spawn(self, folder: Path, waiting: bool) -> _Process:
-        if getattr(sys, "frozen", False) or "python" not in Path(sys.executable or "").name.lower():
-            raise OSError(f"no Python to compile kernels with: sys.executable is {sys.executable!r}")
+        python = _python()
         if not self._owner:
             atexit.register(self.stop)
         self._owner = os.getpid()
@@ -96,9 +98,8 @@ class Compilers:
         if sys.platform == "win32":
             options["creationflags"] = subprocess.CREATE_NO_WINDOW | subprocess.BELOW_NORMAL_PRIORITY_CLASS
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": errors}
-        popen = subprocess.Popen([sys.executable, "-c", _START], text=True, **pipes, **options)
-        path = [str(Path(entry).absolute()) for entry in sys.path]
-        first = {"path": path, "isa": self._isa.name, "folder": str(folder), "nice": 0 if waiting else 10}
+        popen = subprocess.Popen([python, "-c", _START], text=True, **pipes, **options)
+        first = {"path": _path(), "isa": self._isa.name, "folder": str(folder), "nice": 0 if waiting else 10}
         assert popen.stdin is not None
         popen.stdin.write(json.dumps(first) + "\n")
         return _Process(popen, errors)
@@ -107,6 +108,28 @@ class Compilers:
         """After a fork the processes are the parent's."""
         if self._owner and self._owner != os.getpid():
             self._owner, self._processes, self._ending = 0, [], []
+
+
+def all_kernels(isa: Isa) -> list[str]:
+    """The kernels there are for an instruction set. Only a process that has Numba can tell."""
+    program = f"import sys; sys.path[:] = {_path()!r}; {_NAMES}"
+    words = [_python(), "-c", program]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment(isa), check=False)
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip().splitlines() or ["the compiling process failed"])[-1])
+    return done.stdout.split()
+
+
+def _python() -> str:
+    """OSError where this process is no Python that can be started again."""
+    if getattr(sys, "frozen", False) or "py" not in Path(sys.executable or "").name.lower():
+        raise OSError(f"no Python to compile kernels with: sys.executable is {sys.executable!r}")
+    return sys.executable
+
+
+def _path() -> list[str]:
+    """Where that Python imports from: where we do."""
+    return [str(Path(entry).absolute()) for entry in sys.path]
 
 
 def environment(isa: Isa) -> dict[str, str]:

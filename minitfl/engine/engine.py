@@ -71,7 +71,7 @@ class Engine:
             return True
         needed = [DRIVER, *program.kernels]
         if self.waits:
-            self.library.wait(needed)
+            self._wait(needed)
         elif not self.library.has(needed):
             return False
         with self.library.lock:
@@ -88,10 +88,16 @@ class Engine:
         """Threads that help; None while what they run is not compiled."""
         if not KERNELS <= self.library.addresses.keys():
             if self.waits:
-                self.library.wait(sorted(KERNELS))
+                self._wait(sorted(KERNELS))
             elif not self.library.has(sorted(KERNELS)):
                 return None
         return crew(self.library.addresses)
+
+    def _wait(self, kernels: list[str]) -> None:
+        try:
+            self.library.wait(kernels)
+        except RuntimeError as error:
+            raise RuntimeError(f"kernels='numba': {error}") from None
 
     def expects(self, frame: Frame) -> bool:
         """Will a frame that has no fast steps have some later?"""

@@ -61,8 +61,11 @@ class Library:
 
     def has(self, kernels: Sequence[str]) -> bool:
         """Are they all there? What is missing is looked for once, then compiled; `news` picks it up."""
-        if any(k not in self.addresses and k not in self._wanted for k in kernels) and not self.load(kernels):
-            self.request(kernels)
+        if all(k in self.addresses for k in kernels):
+            return True
+        if self.hopeful and any(k not in self.addresses and k not in self._wanted for k in kernels):
+            if not self.load(kernels):
+                self.request(kernels)
         self.news()
         return all(k in self.addresses for k in kernels)
 

@@ -377,7 +377,7 @@ def test_it_is_picked_up_between_runs(library):
         time.sleep(0.01)
     assert library.news() > before and library.addresses.keys() == {DRIVER, PAD}
     assert not library._compilers._processes  # they end when there is nothing left to do
-    library.wait(["conv_float.panels1x1"])  # and others start for more
+    library.wait(["threads.run"])  # and others start for more
     assert len(library.addresses) == 3
 
 
