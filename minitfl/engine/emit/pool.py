@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from minitfl.engine.emit import emits
-from minitfl.engine.layouts.pool import POOL
+from minitfl.engine.layouts.pool import POOL, SHORT
 
 TYPES = {"float32": "f32", "int8": "i8", "uint8": "u8"}
 LONG = 1024  # values of a mean that are worth adding up by rows first
@@ -23,9 +23,13 @@ def average_float(e, x, filter, stride, pad, low, high, y):
 
 @emits("pool.average_int")
 def average_int(e, x, filter, stride, pad, exact, low, high, y):
-    if 256 * filter[0] * filter[1] >= 2**24:
-        return False
-    return pool(e, "mean", x, filter, stride, pad, low, high, y)
+    count = filter[0] * filter[1]
+    return count < 2**12 and pool(e, length("mean", count), x, filter, stride, pad, low, high, y)
+
+
+def length(kind, count):
+    """The kind of sums of bytes that holds `count` of them."""
+    return f"{kind}_{'short' if count <= SHORT else 'long'}"
 
 
 def pool(e, kind, x, filter, stride, pad, low, high, y):
@@ -39,20 +43,29 @@ def pool(e, kind, x, filter, stride, pad, low, high, y):
 
 @emits("reduce.mean_float")
 def mean_float(e, x, axes, keep, count, y):
-    return reduced(e, "mean_f32", x, axes, count, y)
+    return reduced(e, "mean_f32", x, axes, y, divisor=count)
+
+
+@emits("reduce.mean_int")
+def mean_int(e, x, x_zero, axes, keep, count, multiplier, shift, y_zero, low, high, y):
+    if x.dtype.itemsize > 1 or 512 * count >= 2**31:
+        return False
+    kind = f"{length('rescaled', count)}_{TYPES[x.type]}"
+    numbers = {"offset": x_zero * count, "multiplier": multiplier, "shift": shift, "zero": y_zero}
+    return reduced(e, kind, x, axes, y, **numbers)
 
 
 @emits("reduce.sum_values")
 def sum_values(e, x, axes, keep, y):
-    return x.type == "float32" and reduced(e, "mean_f32", x, axes, 1, y)
+    return x.type == "float32" and reduced(e, "mean_f32", x, axes, y, divisor=1)
 
 
 @emits("reduce.largest")
 def largest(e, x, start, axes, keep, y):
-    return x.type in TYPES and reduced(e, f"largest_{TYPES[x.type]}", x, axes, 1, y)
+    return x.type in TYPES and reduced(e, f"largest_{TYPES[x.type]}", x, axes, y)
 
 
-def reduced(e, kind, x, axes, divisor, y):
+def reduced(e, kind, x, axes, y, **numbers):
     """Adds the instructions for one window an image, all of the neighbouring axes that are reduced."""
     size = reduced_sizes(x, axes)
     if size is None or not y.size:
@@ -66,7 +79,7 @@ def reduced(e, kind, x, axes, divisor, y):
         windows(e, kind, source, rows, size, outputs, window, (1, 1), (0, 0), *limits, divisor=1)
         source, width = rows, 1
     images, window = (batch, 1, height * width, channels), (1, height * width)
-    windows(e, kind, source, e.tensor(y), images, (1, 1), window, (1, 1), (0, 0), *limits, divisor=divisor)
+    windows(e, kind, source, e.tensor(y), images, (1, 1), window, (1, 1), (0, 0), *limits, **numbers)
     return True
 
 
@@ -80,14 +93,16 @@ def reduced_sizes(x, axes):
     return outside, math.prod(shape[first : last - 1]), shape[last - 1], inside
 
 
-def windows(e, kind, x, y, images, outputs, filter, stride, pad, low, high, divisor=0):
+def windows(e, kind, x, y, images, outputs, filter, stride, pad, low, high, **numbers):
     """Adds the instructions of all channels: panels of four vectors, and what is left in panels of one.
 
-    images: the shape of x; outputs, filter, stride, pad: (along height, along width).
+    images: the shape of x; outputs, filter, stride, pad: (along height, along width). numbers: what is not 0 of the
+    words for sums.
     """
     channels = images[3]
     size = 4 if kind.endswith("f32") else 1
-    lanes = e.isa.lanes * 4 // size if kind.startswith("largest") else e.isa.lanes
+    lanes = e.isa.lanes * (4 // size if kind.startswith("largest") else 2 if "short" in kind else 1)
+    numbers = dict.fromkeys(("divisor", "offset", "multiplier", "shift", "zero"), 0) | numbers
     wide = channels // (4 * lanes)
     for vectors, start, count in ((4, 0, wide * 4 * lanes), (1, wide * 4 * lanes, channels - wide * 4 * lanes)):
         if not count:
@@ -115,7 +130,7 @@ def windows(e, kind, x, y, images, outputs, filter, stride, pad, low, high, divi
             left=pad[1],
             panels=panels,
             channels=count,
-            divisor=divisor,
             low=low,
             high=high,
+            **numbers,
         )

@@ -1,7 +1,7 @@
 """Windows of an image made one number for each channel: the largest of their values, or what comes of their sum.
 
 A window's results stay in registers, `vectors` vectors of neighbouring channels at a time, while its pixels are walked
-through. Integers are summed in 32 bits.
+through.
 """
 
 from numba import types
@@ -11,6 +11,7 @@ from minitfl.engine.layouts.pool import POOL
 from minitfl.engine.source.ir import (
     F32,
     I8,
+    I16,
     I32,
     add,
     address,
@@ -23,6 +24,7 @@ from minitfl.engine.source.ir import (
     loop,
     number,
     same,
+    shuffle,
     smaller,
     splat,
     store,
@@ -30,6 +32,7 @@ from minitfl.engine.source.ir import (
     vector,
     word,
 )
+from minitfl.engine.source.rescale import rescale_twice
 
 LANES = compiled().lanes
 LOWEST = -3.4028234663852886e38  # of the finite float32
@@ -74,30 +77,67 @@ class MeanFloat:
         return b.fadd(total, x)
 
     def finish(self, b, total, count, block):
-        mean = b.fdiv(total, splat(b, b.sitofp(count, F32), LANES))
+        mean = b.fmul(total, splat(b, reciprocal(b, count), LANES))
         return clamp(b, mean, *limits(b, block, F32, self.stored))
 
 
-class MeanByte:
-    """Rounded half away from zero. Sums below 2**24, so that the quotients, cut to whole numbers, are right."""
+class TotalByte:
+    """Sums of bytes, in 16 bits for windows of at most SHORT values, which hold those, else in 32."""
 
-    stored = vector(I8, LANES)
-    start = constant(vector(I32, LANES), 0)
-
-    def __init__(self, signed):
+    def __init__(self, signed, element):
         self.signed = signed
+        self.stored = vector(I8, LANES * 32 // element.width)
+        self.start = constant(vector(element, self.stored.count), 0)
 
     def combine(self, b, total, x):
         return b.add(total, (b.sext if self.signed else b.zext)(x, total.type))
 
     def finish(self, b, total, count, block):
-        floats = vector(F32, LANES)
-        total = b.sitofp(total, floats)
-        half = splat(b, b.sitofp(b.lshr(count, number(1)), F32), LANES)
-        total = b.fadd(total, same(b, "copysign", half, total))
-        mean = b.fptosi(b.fdiv(total, splat(b, b.sitofp(count, F32), LANES)), self.start.type)
-        low, high = limits(b, block, I32, mean.type)
-        return b.trunc(same(b, "smin", same(b, "smax", mean, low), high), self.stored)
+        lanes = range(0, self.stored.count, LANES)
+        parts = [shuffle(b, total, total, range(first, first + LANES)) for first in lanes]
+        parts = [p if p.type.element is I32 else b.sext(p, vector(I32, LANES)) for p in parts]
+        low, high = limits(b, block, I32, vector(I32, LANES))
+        made = [same(b, "smin", same(b, "smax", v, low), high) for v in self.values(b, parts, count, block)]
+        made = [b.trunc(v, vector(I8, LANES)) for v in made]
+        return made[0] if len(made) == 1 else shuffle(b, *made, range(2 * LANES))
+
+
+    def values(self, b, totals, count, block):
+        """int32 vectors of what is made of those sums."""
+        raise NotImplementedError
+
+
+class MeanByte(TotalByte):
+    """Rounded half away from zero.
+
+    The quotients lie 1 / count apart, and halves of that are added: cut to whole numbers they are right for windows of
+    less than 2**12 values, however the factor was rounded.
+    """
+
+    def values(self, b, totals, count, block):
+        factor = splat(b, reciprocal(b, count), LANES)
+        half = b.fadd(b.sitofp(b.lshr(count, number(1)), F32), F32(0.5))
+        half = splat(b, half, LANES)
+        for total in totals:
+            total = b.sitofp(total, half.type)
+            total = b.fadd(total, same(b, "copysign", half, total))
+            yield b.fptosi(b.fmul(total, factor), vector(I32, LANES))
+
+
+class RescaledByte(TotalByte):
+    """(sum - offset) by multiplier and shift, plus zero."""
+
+    def values(self, b, totals, count, block):
+        offset, multiplier, shift, zero = (
+            splat(b, load(b, add(b, block, 8 * i), I32), LANES)
+            for i in (POOL.offset, POOL.multiplier, POOL.shift, POOL.zero)
+        )
+        for total in totals:
+            yield b.add(rescale_twice(b, b.sub(total, offset), multiplier, shift), zero)
+
+
+def reciprocal(b, count):
+    return b.fdiv(F32(1), b.sitofp(count, F32))
 
 
 def limits(b, block, type, vector):
@@ -186,12 +226,10 @@ def make_pool(kind, vectors):
     return pool
 
 
-KINDS = {
-    "largest_f32": LargestFloat(),
-    "largest_i8": LargestByte(True),
-    "largest_u8": LargestByte(False),
-    "mean_f32": MeanFloat(),
-    "mean_i8": MeanByte(True),
-    "mean_u8": MeanByte(False),
-}
+KINDS = {"largest_f32": LargestFloat(), "mean_f32": MeanFloat()}
+for signed, name in ((True, "i8"), (False, "u8")):
+    KINDS[f"largest_{name}"] = LargestByte(signed)
+    for element, length in ((I16, "short"), (I32, "long")):
+        KINDS[f"mean_{length}_{name}"] = MeanByte(signed, element)
+        KINDS[f"rescaled_{length}_{name}"] = RescaledByte(signed, element)
 KERNELS = {f"{name}_{vectors}": make_pool(kind, vectors) for name, kind in KINDS.items() for vectors in (1, 4)}
