@@ -1,4 +1,4 @@
-"""The fast forms of pooling and of reductions against NumPy."""
+"""The fast forms of pooling against NumPy."""
 
 import numpy as np
 import pytest
@@ -48,37 +48,6 @@ def test_largest_passes_over_nan():
     m.op("MAX_POOL_2D", [a], [y], padding="VALID", filter_height=1, filter_width=2, stride_h=1, stride_w=1)
     m.output(y)
     assert between(m.content(), [x])["numba"] == ["MAX_POOL_2D"]
-
-
-@st.composite
-def reductions(draw):
-    op = draw(st.sampled_from(["MEAN", "SUM", "REDUCE_MAX"]))
-    type = draw(st.sampled_from(TYPES[:1] if op == "SUM" else TYPES))
-    first, count = draw(st.integers(0, 2)), draw(st.integers(1, 2))
-    axes = list(range(first, min(first + count, 3)))
-    shape = [draw(st.integers(1, n)) for n in (3, 12, 12, 150)]
-    m = Model()
-    parameters = numbers(type, draw(st.integers(-100, 100)))
-    x, y = m.input(shape, type, **parameters), m.tensor(shape, type, **parameters)
-    m.op(op, [x, m.constant(np.array(axes, np.int32))], [y], keep_dims=draw(st.booleans()))
-    m.output(y)
-    return op, m.content(), draw(st.integers(0, 2**32 - 1))
-
-
-@given(reductions())
-def test_reductions(drawn):
-    op, content, seed = drawn
-    assert between(content, seed=seed)["numba"] == [op]
-
-
-@pytest.mark.parametrize("channels", [3, 16, 70])
-@pytest.mark.parametrize("type", TYPES)
-def test_long_means(type, channels):
-    m = Model()
-    x, y = m.input((2, 40, 50, channels), type, **numbers(type, 5)), m.tensor((2, channels), type, **numbers(type, -7))
-    m.op("MEAN", [x, m.constant(np.array([1, 2], np.int32))], [y])
-    m.output(y)
-    assert between(m.content())["numba"] == ["MEAN"]
 
 
 @pytest.mark.parametrize("type", TYPES[1:])

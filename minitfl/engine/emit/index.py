@@ -6,8 +6,9 @@ _MODULES = {
     " division.divide",
     "conv_float": "conv.conv_float dense_rows.dense_float matmul.matmul_float transpose_conv.transpose_float",
     "depthwise": "depthwise.depthwise_float",
-    "pool": "pool.average_float pool.average_int pool.max_pool reduce.largest reduce.mean_float reduce.mean_int"
-    " reduce.sum_values",
+    "pool": "pool.average_float pool.average_int pool.max_pool",
+    "reduce": "normalise.unit reduce.largest reduce.mean_float reduce.mean_int reduce.sum_values",
+    "resize": "resize.bilinear resize.bilinear_int resize.bilinear_uint8",
     "runs": "embedding.embedding index_ops.gather join.broadcast join.concatenate join.pack join.split join.tile "
     "join.unpack layout.copy layout.rearrange pad.mirror_pad pad.pad resize.nearest slice.take_slices",
     "softmax": "softmax.log_softmax softmax.softmax softmax.softmax_int",

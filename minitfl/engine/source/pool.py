@@ -101,7 +101,6 @@ class TotalByte:
         made = [b.trunc(v, vector(I8, LANES)) for v in made]
         return made[0] if len(made) == 1 else shuffle(b, *made, range(2 * LANES))
 
-
     def values(self, b, totals, count, block):
         """int32 vectors of what is made of those sums."""
         raise NotImplementedError
