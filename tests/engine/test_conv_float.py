@@ -25,7 +25,8 @@ def convolutions(draw):
     chance = np.random.default_rng(seed)
     m = Model()
     x = m.input((draw(st.integers(1, 2)), *size, channels))
-    w = m.constant(chance.uniform(-1, 1, (units, *filter, channels // groups)).astype(np.float32))
+    weights = chance.uniform(-1, 1, (units, *filter, channels // groups)).astype(np.float32)
+    w = m.constant(weights.astype(np.float16).astype(np.float32) if draw(st.booleans()) else weights)
     bias = m.constant(chance.uniform(-1, 1, units).astype(np.float32))
     y = m.tensor((1, 1, 1, units))
     m.op("CONV_2D", [x, w, bias], [y], padding=draw(st.sampled_from(["SAME", "VALID"])), stride_h=stride[0],
@@ -41,12 +42,12 @@ def test_convolutions(drawn):
     assert between(content, seed=seed)["numba"] == ["CONV_2D"]
 
 
-@given(st.integers(1, 20), st.integers(1, 130), st.integers(1, 70), st.integers(0, 2**32 - 1))
-def test_dense(batch, units, depth, seed):
-    chance = np.random.default_rng(seed)
+@given(st.integers(1, 20), st.integers(1, 130), st.integers(1, 70), st.booleans(), st.integers(0, 2**32 - 1))
+def test_dense(batch, units, depth, half, seed):
+    weights = np.random.default_rng(seed).uniform(-1, 1, (units, depth)).astype(np.float16 if half else np.float32)
     m = Model()
     x = m.input((batch, depth))
-    w = m.constant(chance.uniform(-1, 1, (units, depth)).astype(np.float32))
+    w = m.constant(weights.astype(np.float32))
     y = m.tensor((batch, units))
     m.op("FULLY_CONNECTED", [x, w, None], [y])
     m.output(y)

@@ -197,13 +197,24 @@ def products(e, weights, limits, x, y, rows, depth, images=1, x_images=1, transp
 
 
 class Weights:
-    """A constant, of which cut(contents) are weights (units, ...) with a bias. name: what tells it from other cuts."""
+    """A constant, of which cut(contents) are weights (units, ...) with a bias. name: what tells it from other cuts.
+
+    They are kept in 16 bits where they lose nothing by it, as those do that were widened from float16.
+    """
 
     def __init__(self, e, w, cut, name, bias):
         self.units, self.image_nbytes = len(bias), 0
         self.widths = cut_up(e, self.units)
-        layout = ("panels", name, self.widths, bias.tobytes())
-        self.slot = e.packed(w, layout, lambda w: pack(cut(w).reshape(len(bias), -1), bias, self.widths))
+        self.half = survives(e.contents(w))
+        dtype = np.float16 if self.half else np.float32
+        layout = ("panels", name, self.widths, bias.tobytes(), self.half)
+        self.slot = e.packed(w, layout, lambda w: pack(cut(w).reshape(len(bias), -1), bias, self.widths, dtype))
+
+
+def survives(values):
+    """Are these float32 values float16 values too?"""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return all((v.astype(np.float16) == v).all() for v in (values.reshape(-1)[:256], values))
 
 
 class Computed:
@@ -211,6 +222,7 @@ class Computed:
 
     def __init__(self, e, w, size, strides, images):
         self.units, depth = size
+        self.half = False
         self.widths = cut_up(e, self.units)
         each = 4 * sum(self.widths) * (1 + depth)
         self.image_nbytes = each if images > 1 else 0
@@ -267,20 +279,21 @@ def panels(e, weights, limits, **words):
     if 4 * sum(weights.widths) * length <= SMALL_NBYTES or chunk == 0:
         chunk = 1
     form = "row" if words["pixels"] * words["images"] == 1 else "panels"
+    channel_nbytes = 4 + (2 if weights.half else 4) * length
     y_start = words.pop("y_start")
     for width, count, start in runs(weights.widths):
         e.add(
-            f"conv_float.{form}{width // lanes}",
+            f"conv_float.{form}{width // lanes}" + "half" * weights.half,
             count * words["images"] * tiles,
             CONV,
             y_start=y_start + 4 * start,
             weights=weights.slot,
-            weights_start=4 * start * (1 + length),
+            weights_start=start * channel_nbytes,
             tiles=tiles,
             big=big,
             chunk=chunk,
             panels=count,
-            panel_nbytes=4 * width * (1 + length),
+            panel_nbytes=width * channel_nbytes,
             panel_y_nbytes=4 * width,
             last=min(weights.units - start, count * width) - count * width + lanes,
             low=limits[0],
@@ -289,18 +302,21 @@ def panels(e, weights, limits, **words):
         )
 
 
-def pack(w, bias, widths):
-    """float32 (panels' sizes): for each panel its bias (width,), then its weights (window's length, width).
+def pack(w, bias, widths, dtype):
+    """Bytes: for each panel its bias, float32 (width,), then its weights (window's length, width) as dtype.
 
     w (units, window's length), bias (units,); what a panel is wider than there are units is 0.
     """
     length = w.shape[1]
-    packed = aligned(4 * sum(widths) * (1 + length)).view(np.float32)
+    packed = aligned(sum(widths) * (4 + np.dtype(dtype).itemsize * length))
     at = unit = 0
     for width in widths:
-        panel = packed[at : at + width * (1 + length)].reshape(1 + length, width)
-        some = w[unit : unit + width]
-        panel[0, : len(some)] = bias[unit : unit + width]
-        panel[1:, : len(some)] = some.T
-        at, unit = at + panel.size, unit + width
+        some = slice(unit, unit + width)
+        count = len(bias[some])
+        packed[at : at + 4 * width].view(np.float32)[:count] = bias[some]
+        at += 4 * width
+        panel = packed[at : at + np.dtype(dtype).itemsize * length * width].view(dtype).reshape(length, width)
+        panel[:, :count] = w[some].T
+        at += panel.nbytes
+        unit += width
     return packed

@@ -2,7 +2,8 @@
 
 A tile's sums stay in registers while its window is walked through: `rows` rows of `taps` runs of `depth` values, which
 lie contiguous in the input. The weights of a panel of channels lie in that order behind its bias, so that they are read
-once from front to back, and while the tiles of a panel are summed up, the next panel is fetched.
+once from front to back, and while the tiles of a panel are summed up, the next panel is fetched. They are float32, or
+float16 that are widened in registers; the bias is always float32.
 """
 
 from numba import types
@@ -10,6 +11,7 @@ from numba import types
 from minitfl.engine.isa import compiled
 from minitfl.engine.layouts.conv_float import AHEAD, CONV, PACK, UNROLL, shape
 from minitfl.engine.source.ir import (
+    F16,
     F32,
     add,
     address,
@@ -24,6 +26,7 @@ from minitfl.engine.source.ir import (
     load_f32,
     loop,
     number,
+    opaque,
     prefetch,
     real,
     splat,
@@ -38,7 +41,7 @@ LANES = compiled().lanes
 SHAPE = shape(compiled())
 
 
-def make_tile(pixels, vectors, checked=False):
+def make_tile(pixels, vectors, half, checked=False):
     """tile(x, y, column, left, width, step, wrap, y_step, y_wrap, rows, row_nbytes, taps, tap_nbytes, depth, weights,
     ahead, ahead_nbytes, last, low, high): `pixels` pixels by `vectors` vectors of channels.
 
@@ -48,9 +51,10 @@ def make_tile(pixels, vectors, checked=False):
     depth. last: lanes of the last vector that are channels.
     """
     type = vector(F32, LANES)
-    nbytes = 4 * LANES
+    stored = vector(F16, LANES) if half else type
+    nbytes, w_nbytes = 4 * LANES, (2 if half else 4) * LANES
     ways = 1 if pixels * vectors >= 8 else UNROLL  # sums of one value, for want of others that keep the units busy
-    lines = UNROLL * vectors * nbytes // (64 if pixels == 1 else 64 * AHEAD)
+    lines = 0 if pixels == 1 else max(1, UNROLL * vectors * w_nbytes // (64 * AHEAD))
 
     def emit(
         b, x, y, column, left, width, step, wrap, y_step, y_wrap, rows, row_nbytes, taps, tap_nbytes, depth, weights,
@@ -93,14 +97,15 @@ def make_tile(pixels, vectors, checked=False):
             """`count` values of depth from `here` on, relative to the windows."""
             sums = list(sums)
             for k in range(count):
-                w = [load(b, add(b, at, (k * vectors + v) * nbytes), type, 4) for v in range(vectors)]
+                w = [load(b, add(b, at, (k * vectors + v) * w_nbytes), stored, 2) for v in range(vectors)]
+                w = [b.fpext(v, type) for v in w] if half else w
                 first = k % ways * pixels * vectors
                 for p in range(pixels):
                     value = splat(b, load(b, add(b, b.add(windows[p], here), 4 * k), F32, 4), LANES)
                     for v in range(vectors):
                         i = first + p * vectors + v
                         sums[i] = fma(b, value, w[v], sums[i])
-            return [add(b, at, count * vectors * nbytes), add(b, here, 4 * count), *sums]
+            return [add(b, at, count * vectors * w_nbytes), add(b, here, 4 * count), *sums]
 
         def row(i, carried):
             def tap(j, carried):
@@ -119,7 +124,8 @@ def make_tile(pixels, vectors, checked=False):
                 ahead, *carried = loop(
                     b, b.ashr(depth, number(UNROLL.bit_length() - 1)), [ahead, at, here, *sums], most
                 )
-                at, _, *sums = loop(b, b.and_(depth, number(UNROLL - 1)), carried, one)
+                few = opaque(b, b.and_(depth, number(UNROLL - 1)))  # or else this loop is unrolled: twice as much code
+                at, _, *sums = loop(b, few, carried, one)
                 return [ahead, at, *sums]
 
             return loop(b, taps, carried, tap, certain=True)
@@ -141,9 +147,10 @@ def make_tile(pixels, vectors, checked=False):
     return inline(types.void(*[types.int64] * 18, types.float32, types.float32), emit)
 
 
-def make_panels(vectors):
+def make_panels(vectors, half):
     most, fewer = SHAPE.pixels, SHAPE.fewer
-    tile, small_tile = make_tile(most, vectors), make_tile(fewer, vectors, checked=True)
+    tile, small_tile = make_tile(most, vectors, half), make_tile(fewer, vectors, half, checked=True)
+    part_nbytes = (2 if half else 4) * LANES * vectors * UNROLL // AHEAD
 
     def panels(block, slots, first, last):
         """Tiles first..last - 1, counted through the panels of a chunk of the pixels, and then the next chunk."""
@@ -182,7 +189,7 @@ def make_panels(vectors):
             lanes = word(block, CONV.last) if panel == panels - 1 else LANES
             ahead, ahead_nbytes = here, 0
             if i < AHEAD and panel < panels - 1:
-                ahead, ahead_nbytes = here + panel_nbytes + i * part, UNROLL * 4 * LANES * vectors // AHEAD
+                ahead, ahead_nbytes = here + panel_nbytes + i * part, part_nbytes
             if t < big:
                 tile(window, target, column, most, width, step, wrap, y_step, y_wrap, rows, row_nbytes, taps,
                      tap_nbytes, depth, here, ahead, ahead_nbytes, lanes, low, high)  # fmt: skip
@@ -202,8 +209,8 @@ def make_panels(vectors):
     return panels
 
 
-def make_row(vectors):
-    tile = make_tile(1, vectors)
+def make_row(vectors, half):
+    tile = make_tile(1, vectors, half)
 
     def row(block, slots, first, last):
         """Panels first..last - 1 of a single pixel: what matters is how fast the weights come."""
@@ -214,7 +221,7 @@ def make_row(vectors):
             here = weights + panel * word(block, CONV.panel_nbytes)
             tile(x, y + panel * word(block, CONV.panel_y_nbytes), 0, 1, 1, 0, 0, 0, 0, word(block, CONV.rows),
                  word(block, CONV.row_nbytes), word(block, CONV.taps), word(block, CONV.tap_nbytes),
-                 word(block, CONV.depth), here, here + 4096, UNROLL * vectors * 4 * LANES,
+                 word(block, CONV.depth), here, here, 0,
                  word(block, CONV.last) if panel == word(block, CONV.panels) - 1 else LANES,
                  real(block, CONV.low), real(block, CONV.high))  # fmt: skip
         return 0
@@ -249,6 +256,8 @@ def pack(block, slots, first, last):
     return 0
 
 
-KERNELS = {f"panels{vectors}": make_panels(vectors) for vectors in range(1, SHAPE.vectors + 1)}
-KERNELS |= {f"row{vectors}": make_row(vectors) for vectors in range(1, SHAPE.vectors + 1)}
-KERNELS["pack"] = pack
+KERNELS = {"pack": pack}
+for vectors in range(1, SHAPE.vectors + 1):
+    for half in (False, True):
+        name = f"{vectors}half" if half else f"{vectors}"
+        KERNELS |= {f"panels{name}": make_panels(vectors, half), f"row{name}": make_row(vectors, half)}

@@ -80,6 +80,11 @@ def clamp(b, x, low, high):
     return b.select(b.fcmp_ordered(">", x, high), high, x)
 
 
+def opaque(b, value):
+    """The value, of which LLVM knows nothing any more; an integer."""
+    return b.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False)
+
+
 # ---- memory
 
 
