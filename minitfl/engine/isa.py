@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import struct
+import sys
 from collections.abc import Set
 from dataclasses import dataclass, field
 from functools import cache
@@ -74,6 +76,8 @@ def host_features() -> frozenset[str]:
         found = {name for name, has in llvm.get_host_cpu_features().items() if has}
     except RuntimeError:
         found = set()
+    if "amx-tile" in found and not _tiles_granted():
+        found -= {"amx-tile", "amx-int8"}
     return frozenset(found | _arm_features() if machine() == "aarch64" else found)
 
 
@@ -81,8 +85,6 @@ def _arm_features() -> set[str]:
     """What the system says of a 64-bit ARM processor; LLVM reads it from a file that may be another processor's."""
     found = {"neon"}  # all have it
     try:
-        import ctypes
-
         capabilities = ctypes.CDLL(None).getauxval(16)  # AT_HWCAP
     except (ImportError, OSError, AttributeError):
         return found
@@ -92,6 +94,15 @@ def _arm_features() -> set[str]:
 def host_best() -> Isa | None:
     """The best instruction set of this host."""
     return next((isa for isa in ISAS if suits(isa, host_features())), None)
+
+
+def _tiles_granted() -> bool:
+    """Asks the system to keep this process's AMX registers, which it does not do unasked."""
+    arch_prctl, request, tile_data = 158, 0x1023, 18
+    try:
+        return sys.platform == "linux" and ctypes.CDLL(None).syscall(arch_prctl, request, tile_data) == 0
+    except (AttributeError, OSError):
+        return False
 
 
 @cache

@@ -59,15 +59,17 @@ def channels(vectors: int, lanes: int) -> np.ndarray:
 
 
 def numbers(r: Rescaling, units: np.ndarray, lanes: int) -> np.ndarray:
-    """Bytes (vectors, 20 * lanes) for the channels `units` (vectors * lanes,) in their places; those beyond give 0.
+    """Bytes (vectors, 20 * lanes) for the channels `units` (vectors * lanes,) in their places; no channel gives 0.
 
     For each vector: its multipliers, the constants of even lanes, of odd lanes, edges, shifts.
     """
-    there = units < len(r.most)
-
-    def picked(array):
-        return np.where(there, array[np.minimum(units, len(array) - 1)], array.dtype.type(0)).reshape(-1, lanes)
-
-    constant = picked(r.constant)
-    parts = (picked(r.multiplier), constant[:, 0::2], constant[:, 1::2], picked(r.edge), picked(r.shift))
+    constant = picked(r.constant, units, lanes)
+    narrow = [picked(array, units, lanes) for array in (r.multiplier, r.edge, r.shift)]
+    parts = (narrow[0], constant[:, 0::2], constant[:, 1::2], *narrow[1:])
     return np.concatenate([np.ascontiguousarray(p).view(np.uint8) for p in parts], axis=1)
+
+
+def picked(array, units: np.ndarray, lanes: int) -> np.ndarray:
+    """The numbers of channels, (vectors, lanes); 0 for what is no channel."""
+    there = (units >= 0) & (units < len(array))
+    return np.where(there, array[np.where(there, units, 0)], array.dtype.type(0)).reshape(-1, lanes)

@@ -126,6 +126,14 @@ def prefetch(b, address):
     call(b, "llvm.prefetch.p0", ir.VoidType(), b.inttoptr(address, I8.as_pointer()), I32(0), I32(2), I32(1))
 
 
+def stack(b, nbytes):
+    """The address of memory on the stack, aligned to 64 bytes."""
+    with b.goto_entry_block():
+        memory = b.alloca(ir.ArrayType(I8, nbytes))
+        memory.align = 64
+        return b.ptrtoint(memory, I64)
+
+
 # ---- branches and loops
 
 
@@ -246,7 +254,7 @@ load_i32, store_i32 = _accessors(types.int32, I32)
 load_i64, store_i64 = _accessors(types.int64, I64)
 
 
-def _copy(b, target, source, nbytes):
+def copy_bytes(b, target, source, nbytes):
     pointers = (b.inttoptr(a, I8.as_pointer()) for a in (target, source))
     call(b, "llvm.memcpy.p0.p0.i64", ir.VoidType(), *pointers, nbytes, I1(0))
 
@@ -256,7 +264,7 @@ def _fill(b, target, byte, nbytes):
     call(b, "llvm.memset.p0.i64", ir.VoidType(), b.inttoptr(target, I8.as_pointer()), value, nbytes, I1(0))
 
 
-copy = inline(types.void(types.int64, types.int64, types.int64), _copy)
+copy = inline(types.void(types.int64, types.int64, types.int64), copy_bytes)
 copy.__doc__ = "copy(target, source, nbytes)"
 fill = inline(types.void(types.int64, types.int64, types.int64), _fill)
 fill.__doc__ = "fill(target, byte, nbytes)"

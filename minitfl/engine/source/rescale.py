@@ -37,10 +37,12 @@ class Numbers(NamedTuple):
 
 def load_numbers(b, address):
     narrow, wide = vector(I32, LANES), vector(I64, LANES // 2)
-    both = load(b, address, wide, 4)
     at = [add(b, address, i * 4 * LANES) for i in range(5)]
+    even = load(b, at[0], narrow, 4)
+    odd = shuffle(b, even, even, [i ^ 1 for i in range(LANES)])
+    multipliers = (low_half(b, b.bitcast(m, wide)) for m in (even, odd))  # which LLVM takes as a sign: 32 bits by 32
     constants = (load(b, a, wide, 4) for a in at[1:3])
-    return Numbers(low_half(b, both), high_half(b, both), *constants, *(load(b, a, narrow, 4) for a in at[3:]))
+    return Numbers(*multipliers, *constants, *(load(b, a, narrow, 4) for a in at[3:]))
 
 
 def rescaled(b, u, n, signed=True):
@@ -50,7 +52,7 @@ def rescaled(b, u, n, signed=True):
     odd = b.add(b.mul(high_half(b, pairs), n.odd), n.odd_constant)
     y = interleaved(b, high_half(b, even), odd, u.type)
     if signed:
-        y = b.add(y, b.sext(b.icmp_signed("<", y, n.edge), u.type))
+        y = b.select(b.icmp_signed("<", y, n.edge), b.sub(y, constant(u.type, 1)), y)
     return b.ashr(y, n.shift)
 
 
