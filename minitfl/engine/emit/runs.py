@@ -13,6 +13,7 @@ from minitfl.engine.layouts.runs import FILL, FILLED, PICK, PIXELS, RUNS
 from minitfl.memory import aligned
 
 AXES = 5  # of a RUNS instruction
+FEW = 16  # runs along an axis that are too few for a loop of their own
 SQUARES = {1: 16, 2: 8, 4: 8}  # elements along the sides of what the transpose kernels turn at once, by bytes
 UNIT_NBYTES = 1 << 13  # that a unit moves, or a bit more
 MOST_INSTRUCTIONS = 64
@@ -329,7 +330,7 @@ def ordered(nbytes, axes):
         if neighbours and min(neighbours[0], axes[-1][0]) >= side:
             rest = [axis for axis in axes[:-1] if axis is not neighbours]
             return f"transpose{nbytes}", [*rest, axes[-1], neighbours], side
-    if nbytes <= 8 and axes and axes[-1][0] < 16:
+    if axes and axes[-1][0] < FEW and nbytes * axes[-1][0] < UNIT_NBYTES:
         longest = max(axes, key=lambda axis: axis[0])
         axes = [axis for axis in axes if axis is not longest] + [longest]
     kernel = f"runs{nbytes}" if nbytes in (1, 2, 4, 8) else "runs"

@@ -50,6 +50,8 @@ class LargestFloat:
     def combine(self, b, largest, x):
         return b.select(b.fcmp_ordered(">", x, largest), x, largest)
 
+    join = combine
+
     def finish(self, b, largest, count, block):
         return clamp(b, largest, *limits(b, block, F32, self.stored))
 
@@ -64,6 +66,8 @@ class LargestByte:
     def combine(self, b, largest, x):
         return same(b, self.most, largest, x)
 
+    join = combine
+
     def finish(self, b, largest, count, block):
         low, high = limits(b, block, I8, self.stored)
         return same(b, self.least, same(b, self.most, largest, low), high)
@@ -75,6 +79,8 @@ class MeanFloat:
 
     def combine(self, b, total, x):
         return b.fadd(total, x)
+
+    join = combine
 
     def finish(self, b, total, count, block):
         mean = b.fmul(total, splat(b, reciprocal(b, count), LANES))
@@ -91,6 +97,9 @@ class TotalByte:
 
     def combine(self, b, total, x):
         return b.add(total, (b.sext if self.signed else b.zext)(x, total.type))
+
+    def join(self, b, total, other):
+        return b.add(total, other)
 
     def finish(self, b, total, count, block):
         lanes = range(0, self.stored.count, LANES)
@@ -159,6 +168,7 @@ def make_window(kind, vectors):
     """
     lanes = kind.stored.count
     nbytes = width_nbytes(kind)
+    chains = 4 // vectors  # of sums that do not wait for each other
 
     def emit(b, x, rows, row_nbytes, columns, pixel_nbytes, count, y, channels, block):
         def row(i, results):
@@ -167,11 +177,23 @@ def make_window(kind, vectors):
             def column(j, results):
                 at = b.add(start, b.mul(j, pixel_nbytes))
                 values = [load(b, add(b, at, v * nbytes), kind.stored) for v in range(vectors)]
-                return [kind.combine(b, result, value) for result, value in zip(results, values)]
+                return [kind.combine(b, result, value) for result, value in zip(results, values)] + results[vectors:]
 
-            return loop(b, columns, results, column)
+            if chains == 1:
+                return loop(b, columns, results, column)
+            many = b.and_(columns, number(-chains))
 
-        results = loop(b, rows, [kind.start] * vectors, row)
+            def several(j, results):
+                places = [b.add(start, b.mul(b.add(j, number(k)), pixel_nbytes)) for k in range(chains)]
+                return [kind.combine(b, result, load(b, at, kind.stored)) for result, at in zip(results, places)]
+
+            results = loop(b, many, results, several, chains)
+            start = b.add(start, b.mul(many, pixel_nbytes))
+            return loop(b, b.sub(columns, many), results, column)
+
+        results = loop(b, rows, [kind.start] * vectors * chains, row)
+        while len(results) > vectors:
+            results = [kind.join(b, *pair) for pair in zip(results[::2], results[1::2])]
         mask = first_lanes(b, add(b, channels, -(vectors - 1) * lanes), lanes)
         for v, result in enumerate(results):
             value, target = kind.finish(b, result, count, block), add(b, y, v * nbytes)

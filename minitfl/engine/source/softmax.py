@@ -97,7 +97,7 @@ def make_rows(scale, finish):
     return rows
 
 
-softmax = make_rows(lambda b, total: total, lambda b, x, power, total: b.fdiv(power, total))
+softmax = make_rows(lambda b, total: b.fdiv(F32(1), total), lambda b, x, power, inverse: b.fmul(power, inverse))
 log_softmax = make_rows(lambda b, total: same(b, "log", total), lambda b, x, power, logarithm: b.fsub(x, logarithm))
 
 
