@@ -78,26 +78,29 @@ class Frame:
         """Every step, in order."""
         if self._waits and self.runtime.engine.news() != self._news:
             self._turns = self._arrange()
-        if len(self._turns) == 1 and self._turns[0].fast:
-            self._run_fast(self._turns[0])
+        whole = self._whole
+        if whole is not None and self.runtime.threads == 1:
+            failed = whole()
+            if failed:
+                self._run_fast(self._turns[0], failed)
             return
         with np.errstate(all="ignore"):
             for turn in self._turns:
                 if turn.fast:
                     self._run_fast(turn)
                 else:
-                    self._run_numpy(turn.first)
+                    self._run_numpy(turn.steps[0])
 
-    def _run_fast(self, turn: Turn) -> None:
+    def _run_fast(self, turn: Turn, failed: int = 0) -> None:
+        """All steps of a turn. failed: what the driver has returned, if the turn was begun."""
         assert self.fast is not None
-        first = turn.first
-        while first < turn.last:
-            failed = self.fast.run(first, turn.last)
-            if failed < 0:
-                return
+        last = turn.steps[-1] + 1
+        n = self.fast.step(failed) if failed else self.fast.run(turn.steps[0], last)
+        while n >= 0:
             with np.errstate(all="ignore"):
-                self._run_numpy(failed)  # says what is wrong, or does what the fast kernel can't
-            first = failed + 1
+                self._run_numpy(n)  # says what is wrong, or does what the fast kernel can't
+            first = next((k for k in turn.steps if k > n), last)
+            n = self.fast.run(first, last) if first < last else -1
 
     def _run_numpy(self, n: int) -> None:
         kernel, args = self.numpy_form(n)
@@ -144,10 +147,11 @@ class Frame:
         turns: list[Turn] = []
         for n, step in enumerate(self.plan.steps):
             fast = self.fast is not None and n in self.fast.program.ranges
-            if fast and turns and turns[-1].fast and turns[-1].last == n:
-                turns[-1] = Turn(True, turns[-1].first, n + 1)
+            if fast and turns and turns[-1].fast:
+                turns[-1] = Turn(True, (*turns[-1].steps, n))
             elif not step.skip or step.lacks >= 0:
-                turns.append(Turn(fast, n, n + 1))
+                turns.append(Turn(fast, (n,)))
+        self._whole = self.fast.whole if self.fast is not None and len(turns) == 1 else None
         return tuple(turns)
 
     def _unbind(self, steps: Iterable[int]) -> None:
@@ -311,11 +315,10 @@ class LateCall:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Steps first..last - 1 of a plan, in one form."""
+    """Steps of a plan that run one after the other in one form; in NumPy each has a turn of its own."""
 
     fast: bool
-    first: int
-    last: int
+    steps: tuple[int, ...]
 
 
 class BoundStep:

@@ -167,8 +167,10 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
 
     def invoke(self) -> None:
         """Runs the primary subgraph on the inputs that are set. RuntimeError where it fails."""
-        self._ensure_safe()
-        self._interpreter.Invoke()
+        wrapper = self._interpreter
+        if wrapper.views.guards:
+            self._ensure_safe()
+        wrapper.Invoke()
 
     def set_tensor(self, tensor_index: int, value: Any) -> None:
         """Copies `value`, which must have the tensor's very type and shape, into a tensor."""

@@ -61,7 +61,9 @@ class Instance:
         self.ready = True
 
     def invoke(self) -> None:
-        frame, level = self._ready_frame(), self.runtime.verbose
+        frame, level = self.frame, self.runtime.verbose
+        if frame is None or not self.ready:
+            frame = self._ready_frame()
         if not level:
             frame.run()
             return
@@ -163,13 +165,13 @@ class Runtime:
         custom.update((name, own_preparation(name, function)) for name, function in self.kernels.items())
         self.planner = planner or Planner(graph, custom, preserve_all)
         self.state = State()
-        self._instances: dict[int, Instance] = {}
+        self.instances: dict[int, Instance] = {}
         self._depth = 0
 
     def instance(self, index: int) -> Instance:
-        if index not in self._instances:
-            self._instances[index] = Instance(self, index)
-        return self._instances[index]
+        if index not in self.instances:
+            self.instances[index] = Instance(self, index)
+        return self.instances[index]
 
     def enter(self) -> None:
         if self._depth >= MOST_DEPTH:
@@ -202,7 +204,7 @@ class Runtime:
                     "variables": {k: v.copy() for k, v in instance.variables.items()},
                     "arrays": _contents(instance),
                 }
-                for i, instance in self._instances.items()
+                for i, instance in self.instances.items()
             },
         }
 

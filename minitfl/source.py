@@ -16,6 +16,7 @@ class Source:
 
     def __init__(self, content: bytes | mapping.mmap | None, name: str = "", given: bool = False):
         self.content = content
+        self.mapped = isinstance(content, mapping.mmap)
         self.name = name
         self.given = given  # by the caller as model_content
 

@@ -21,13 +21,13 @@ class Turn:
         return _Entry(self, what)
 
     def enter(self, what: str) -> None:
-        if not self._lock.acquire(blocking=False):
+        if not self._lock.acquire(False):
             inside = self._inside[-1:] or ["a call"]
             raise RuntimeError(
                 f"{what}: another thread is inside {inside[0]} of this interpreter. It serves one thread at a time:"
                 " guard it with a lock, or give each thread its own, interpreter.clone(), which shares the weights"
             )
-        if what in _CHANGES and self._inside and self._inside[-1] in _CHANGES:
+        if self._inside and what in _CHANGES and self._inside[-1] in _CHANGES:
             self._lock.release()
             raise RuntimeError(f"{what} was called from inside {self._inside[-1]} of the same interpreter")
         self._inside.append(what)

@@ -64,12 +64,20 @@ class InterpreterWrapper:
             self._instance(0 if subgraph_index == -1 else subgraph_index).allocate()
 
     def Invoke(self, subgraph_index: int = 0) -> None:
-        with self.turn("invoke"):
-            instance = self._instance(subgraph_index)
-            self.source.check()
+        turn = self.turn
+        turn.enter("invoke")
+        try:
+            runtime = self._runtime
+            instance = runtime.instances.get(subgraph_index) if runtime is not None else None
+            if instance is None:
+                instance = self._instance(subgraph_index)
+            if self.source.mapped:
+                self.source.check()
             if not instance.ready:
                 raise RuntimeError("Invoke called on model that is not ready. Run allocate_tensors() first.")
             instance.invoke()
+        finally:
+            turn.leave()
 
     def trace(self, subgraph_index: int = 0) -> Iterator[TraceStep]:
         """Invoke, told step by step; between two steps the interpreter may be used."""

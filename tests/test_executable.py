@@ -407,3 +407,48 @@ def test_a_filter_is_packed_once():
         other.allocate()
         run(other, x=np.ones((3, 4, 4, 2)))
     assert planner.packings == 1
+
+
+class GivesUp:
+    """Stands for the fast form of all steps: gives up on some of them, and notes where it was started."""
+
+    def __init__(self, steps, on):
+        self.program = type("Program", (), {"ranges": {n: (i, i + 1) for i, n in enumerate(steps)}})
+        self._on = on
+        self.started = []
+
+    def whole(self):
+        steps = tuple(self.program.ranges)
+        n = self.run(steps[0], steps[-1] + 1)
+        return 0 if n < 0 else 1 + self.program.ranges[n][0]
+
+    def step(self, failed):
+        return tuple(self.program.ranges)[failed - 1]
+
+    def run(self, first, last):
+        assert first in self.program.ranges and last - 1 in self.program.ranges
+        self.started.append(first)
+        return next((n for n in self._on if first <= n < last), -1)
+
+
+@pytest.mark.parametrize(("threads", "on"), [(1, [0, 3, 4]), (2, [0, 3, 4]), (1, []), (1, [3])])
+def test_steps_that_the_fast_form_gives_up_on(monkeypatch, threads, on):
+    """They run in NumPy, each once and in order; a RESHAPE between fast steps does not part them."""
+    m = Model()
+    x = now = m.input((4, 16), name="x")
+    for op in ("NEG", "NEG", "RESHAPE", "NEG", "NEG"):
+        then = m.tensor((4, 16))
+        m.op(op, [now], [then], **({"new_shape": [4, 16]} if op == "RESHAPE" else {}))
+        now = then
+    m.output(now)
+    made = instance(m)
+    assert x == 0 and made.frame.plan.steps[2].skip
+    fast, ran = GivesUp([0, 1, 3, 4], on), []
+    engine = type("Engine", (), {"bind": lambda self, frame: fast, "news": lambda self: 0, "expects": lambda *_: False})
+    made.runtime.engine, made.runtime.threads = engine(), threads
+    made.frame._turns = made.frame._arrange()
+    assert [turn.steps for turn in made.frame._turns] == [(0, 1, 3, 4)]
+    monkeypatch.setattr(made.frame, "_run_numpy", ran.append)
+    made.invoke()
+    assert ran == on
+    assert fast.started == [0, *(n for n in (1, 4) if {1: 0, 4: 3}[n] in on)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from minitfl.planning import Planner
 
 DRIVER = "driver.run"
-_Run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 4)
+# numbers are passed as pointers, which takes ctypes half the time
+_Run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4)
+_Bare = ctypes.CFUNCTYPE(ctypes.c_int64)
 
 
 def engine(layer: str) -> Engine | None:
@@ -124,11 +127,14 @@ class Fast:
         self._code_at = _address_of(program.code)
         self._slots_at = _address_of(self._slots)
         self._run = _Run(engine.library.addresses[DRIVER])
+        driver = _Bare(engine.library.addresses[DRIVER])
+        words = (self._code_at, self._slots_at, 0, len(program.instructions))
+        self.whole = partial(driver, *(ctypes.c_int64(word) for word in words))  # all of it; 0, or where it failed
         self._engine = engine
         self._shared = np.zeros(len(RUN), np.int64)
 
     def run(self, first: int, last: int) -> int:
-        """Steps first..last - 1, all of which have a range; the step that a fast kernel gives up on, or -1."""
+        """The steps first..last - 1 that are fast, these two among them; the one that a kernel gives up on, or -1."""
         ranges = self.program.ranges
         start, stop = ranges[first][0], ranges[last - 1][1]
         threads = self._frame.runtime.threads
@@ -140,9 +146,11 @@ class Fast:
         else:
             self._shared[:] = self._code_at, crew.shared, threads, yield_address()
             failed = crew.run(_address_of(self._shared), self._slots_at, start, stop, threads)
-        if not failed:
-            return -1
-        return next(n for n in range(first, last) if failed - 1 < ranges[n][1])
+        return self.step(failed) if failed else -1
+
+    def step(self, failed: int) -> int:
+        """The step that the driver's result means."""
+        return next(n for n, (_, stop) in self.program.ranges.items() if failed <= stop)
 
     def idle(self) -> None:
         """A call that runs no instruction: what any call costs."""

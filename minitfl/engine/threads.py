@@ -23,7 +23,7 @@ from minitfl.memory import aligned
 KERNELS = frozenset({"threads.run", "threads.help"})
 SHORTEST_REST, LONGEST_REST = 0.02, 1.0  # seconds
 MOST = 64
-_Kernel = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 4)
+_Kernel = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4)
 
 
 @cache
