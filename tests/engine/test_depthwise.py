@@ -43,3 +43,25 @@ def test_floats(drawn, seed):
     m.op("DEPTHWISE_CONV_2D", [x, w, bias], [y], **options)
     m.output(y)
     assert between(m.content(), seed=seed)["numba"] == ["DEPTHWISE_CONV_2D"]
+
+
+@given(geometries(), st.sampled_from(["int8", "int8 per tensor", "uint8", "int4"]), st.integers(0, 2**32 - 1))
+def test_integers(drawn, kind, seed):
+    batch, size, channels, units, filter, options = drawn
+    chance = np.random.default_rng(seed)
+    type, (low, high) = ("uint8", (0, 255)) if kind == "uint8" else ("int8", (-128, 127))
+    w_low, w_high = {"uint8": (0, 255), "int4": (-8, 7)}.get(kind, (-128, 127))
+    m = Model()
+    x_scale, y_scale = chance.uniform(0.01, 0.02), chance.uniform(0.05, 3)
+    count = 1 if kind in ("uint8", "int8 per tensor") else units
+    w_scale = chance.uniform(0.001, 0.02, count)
+    w_zero = int(chance.integers(0, 255, endpoint=True)) if kind == "uint8" else 0
+    x = m.input((batch, *size, channels), type, scale=x_scale, zero_point=int(chance.integers(low, high)))
+    w = m.constant(chance.integers(w_low, w_high, (1, *filter, units), endpoint=True).astype(type),
+                   "int4" if kind == "int4" else None, scale=w_scale, zero_point=[w_zero] * count, axis=3)  # fmt: skip
+    bias = m.constant(chance.integers(-9999, 9999, units).astype(np.int32), scale=x_scale * w_scale,
+                      zero_point=[0] * count)  # fmt: skip
+    y = m.tensor((1, 1, 1, units), type, scale=y_scale, zero_point=int(chance.integers(low, high)))
+    m.op("DEPTHWISE_CONV_2D", [x, w, bias], [y], **options)
+    m.output(y)
+    assert between(m.content(), seed=seed)["numba"] == ["DEPTHWISE_CONV_2D"]

@@ -7,7 +7,12 @@ phases, which are images of their own without dilation.
 from numba.extending import register_jitable
 
 from minitfl.engine.layouts.depthwise import DEPTHWISE
-from minitfl.engine.source.ir import address, word
+from minitfl.engine.source.ir import add, address, load, word
+
+
+def said(b, block, name, type):
+    """A word of the block."""
+    return load(b, add(b, block, 8 * getattr(DEPTHWISE, name)), type, 4)
 
 
 @register_jitable
@@ -24,7 +29,8 @@ def make_walk(tile, rows, pixels, channels, value_nbytes):
 
     tile(block, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes,
     y_pixel_nbytes, rows, pixels, blocks, channels): x is the address of the first window, in row `top` and `column` of
-    an image (height, width). From `outside` on there is what counts as the values of a row outside the image.
+    an image (height, width). From `outside` on there is what counts as the values of a row outside the image, as long
+    as the image's and the filter's are together.
     Of the tile, `rows` by `pixels` are to be stored, for as many blocks of channels, of which `channels` are there.
     """
 
@@ -62,7 +68,7 @@ def make_walk(tile, rows, pixels, channels, value_nbytes):
                     tile(
                         block,
                         row + (left + column * across) * pixel_nbytes,
-                        outside + (left + column * across) * pixel_nbytes,
+                        outside,
                         top,
                         inside,
                         down * width * pixel_nbytes,

@@ -10,8 +10,8 @@ Weights lie by vectors of channels: the bias (lanes,), then the taps (down, acro
 from numba import types
 
 from minitfl.engine.isa import compiled
-from minitfl.engine.layouts.depthwise import DEPTHWISE
-from minitfl.engine.source.depthwise import make_walk
+from minitfl.engine.layouts.depthwise import SIDES, float_tile, registers
+from minitfl.engine.source.depthwise import make_walk, said
 from minitfl.engine.source.ir import (
     F32,
     I64,
@@ -34,10 +34,8 @@ from minitfl.engine.source.ir import (
 LANES = compiled().lanes
 NBYTES = 4 * LANES
 TYPE = vector(F32, LANES)
-SUMS = max(vectors * pixels for vectors, pixels in compiled().tiles.items())  # that registers hold
-REGISTERS = 32 if SUMS > 16 else 16
-ROWS = 2
-PIXELS = 7 if REGISTERS == 32 else 4
+REGISTERS = registers(compiled())
+ROWS, PIXELS = float_tile(compiled())
 
 
 def make_tile(down, across, stride):
@@ -138,11 +136,6 @@ def make_pixel():
     return inline(types.void(*[types.int64] * 17), emit)
 
 
-def said(b, block, name, type):
-    """A word of the block."""
-    return load(b, add(b, block, 8 * getattr(DEPTHWISE, name)), type, 4)
-
-
 def limits_of(b, block):
     return [splat(b, said(b, block, name, F32), LANES) for name in ("low", "high")]
 
@@ -168,7 +161,7 @@ def put_tile(b, sums, limits, y, row_nbytes, pixel_nbytes, rows, pixels, lanes):
 
 KERNELS = {
     f"tiles{taps}s{stride}": make_walk(make_tile(taps, taps, stride), ROWS, PIXELS, LANES, 4)
-    for taps in (3, 5, 7)
+    for taps in SIDES
     for stride in (1, 2)
 }
 KERNELS["pixels"] = make_walk(make_pixel(), 1, 1, LANES, 4)

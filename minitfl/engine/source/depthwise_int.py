@@ -1,0 +1,239 @@
+"""Windows of single channels of 8-bit numbers: sums of products of four lines at a time, rescaled to bytes.
+
+A block is as many channels as a vector has bytes. The lines of a tile's input that a column has are brought together
+four by four: a lane then holds the four bytes of one channel, and the column's products with a column of taps are one
+instruction for each of four vectors. A quad of lines serves both rows of a tile, with weights that are moved a line.
+
+Products of quads need weights of 8 bits. `wide` kernels take 16 bits, of the even and the odd lines in turn.
+
+Weights lie by blocks: what sums begin with, four vectors of int32; for each column of taps, each quad and each row of a
+tile that sees it: four vectors, or four times two of int16; then the numbers of source.rescale.
+"""
+
+from llvmlite import ir
+from numba import types
+
+from minitfl.engine.isa import compiled
+from minitfl.engine.layouts.depthwise import SIDES, int_tile, places
+from minitfl.engine.source.depthwise import make_walk, said
+from minitfl.engine.source.dot import DOT, dot
+from minitfl.engine.source.ir import (
+    I8,
+    I16,
+    I32,
+    I64,
+    add,
+    call,
+    choose,
+    constant,
+    copy_bytes,
+    first_lanes,
+    inline,
+    load,
+    loop,
+    number,
+    shuffle,
+    stack,
+    store,
+    store_masked,
+    vector,
+    when,
+)
+from minitfl.engine.source.rescale import NUMBERS_NBYTES, byte_splat, load_numbers, rescaled, rows_of_bytes
+
+ISA = compiled()
+LANES = ISA.lanes
+CHANNELS = 4 * LANES
+BYTES, WORDS, SUMS = vector(I8, CHANNELS), vector(I16, 2 * LANES), vector(I32, LANES)
+
+
+def dot_words(b, sums, x, w):
+    """sums + the products of two signed words in each lane."""
+    if ISA.machine == "x86_64":
+        name = "llvm.x86.avx512.pmaddw.d.512" if LANES == 16 else "llvm.x86.avx2.pmadd.wd"
+        return b.add(sums, call(b, name, SUMS, x, w))
+    by = constant(SUMS, 16)
+    for half in (lambda v: b.ashr(b.shl(v, by), by), lambda v: b.ashr(v, by)):
+        sums = b.add(sums, b.mul(*(half(b.bitcast(v, SUMS)) for v in (x, w))))
+    return sums
+
+
+def split(b, quad):
+    """The even and the odd bytes as words."""
+    words = b.bitcast(quad, WORDS)
+    return b.and_(words, constant(WORDS, 255)), b.lshr(words, constant(WORDS, 8))
+
+
+def multiply(b, sums, x, weights):
+    """sums + the products of a quad, or of one that is split, and the weights at an address."""
+    if not isinstance(x, tuple):
+        return dot(b, sums, x, load(b, weights, BYTES))
+    for half, words in enumerate(x):
+        sums = dot_words(b, sums, words, load(b, add(b, weights, half * CHANNELS), WORDS))
+    return sums
+
+
+def interleaved(b, lines):
+    """Four vectors with a byte of each of four lines in a lane; channels in the order of emit.rescale.channels."""
+
+    def zipped(x, y, unit):
+        count = 16 // unit  # in 128 bits
+        type = vector(ir.IntType(8 * unit), CHANNELS // unit)
+        x, y = b.bitcast(x, type), b.bitcast(y, type)
+        halves = []
+        for start in (0, count // 2):
+            places = [g + start + i for g in range(0, type.count, count) for i in range(count // 2)]
+            halves.append(shuffle(b, x, y, [p + type.count * odd for p in places for odd in (0, 1)]))
+        return halves
+
+    pairs = zip(zipped(lines[0], lines[1], 1), zipped(lines[2], lines[3], 1))
+    return [b.bitcast(v, BYTES) for first, last in pairs for v in zipped(first, last, 2)]
+
+
+def make_tile(side, stride, wide, signed):
+    """See depthwise.make_walk."""
+    rows_of_tile, pixels_of_tile = int_tile(ISA, side, stride)
+    lines = range((rows_of_tile - 1) * stride + side)
+    columns = range((pixels_of_tile - 1) * stride + side)
+    each = 4 * (2 if wide else 1) * CHANNELS  # bytes of weights of a quad
+    place_of = {key: i * each for i, key in enumerate(places(rows_of_tile, side, stride))}
+    column_nbytes = len(place_of) * each
+
+    def emit(
+        b, block, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes, y_nbytes,
+        rows, pixels, blocks, channels,
+    ):  # fmt: skip
+        there = [b.icmp_unsigned("<", add(b, top, i), height) for i in lines]
+        starts = [b.select(t, b.add(x, b.mul(row_nbytes, number(i))), outside) for i, t in zip(lines, there)]
+        inside = [b.icmp_unsigned("<", add(b, column, c), width) for c in columns]
+        turn_x = byte_splat(b, said(b, block, "turn_x", I64))
+
+        def quads_of(offset, out, is_inside):
+            """[quad of lines][vector] of a column."""
+            values = [b.select(is_inside, b.add(start, offset), out) for start in starts]
+            values = [b.xor(load(b, value, BYTES), turn_x) for value in values]
+            values += values[-1:] * (-len(values) % 4)
+            made = [interleaved(b, values[q : q + 4]) for q in range(0, len(values), 4)]
+            return [[split(b, v) if wide else v for v in quad] for quad in made]
+
+        def body(n, _):
+            at = b.add(weights, b.mul(n, said(b, block, "block_nbytes", I64)))
+            taps = add(b, at, 4 * CHANNELS)
+            numbers = add(b, taps, side * column_nbytes)
+            offset = b.mul(n, number(CHANNELS))
+            out, target = b.add(outside, offset), b.add(y, offset)
+            finish = finisher(b, block, numbers, signed, target, rows, y_row_nbytes, b.sub(channels, offset))
+            under_way = {}
+            for c in columns:
+                lined = quads_of(offset, out, inside[c])
+                for p in range(pixels_of_tile):
+                    k = c - p * stride
+                    if not 0 <= k < side:
+                        continue
+                    sums = under_way.setdefault(p, {})
+                    for (r, quad), place in place_of.items():
+                        for v in range(4):
+                            begun = sums.get((r, v))
+                            if begun is None:
+                                begun = load(b, add(b, at, v * CHANNELS), SUMS)
+                            nbytes = k * column_nbytes + place + v * each // 4
+                            sums[r, v] = multiply(b, begun, lined[quad][v], add(b, taps, nbytes))
+                    if k == side - 1:
+                        done = under_way.pop(p)
+                        row_sums = [[done[r, v] for v in range(4)] for r in range(rows_of_tile)]
+                        there = b.icmp_signed(">", pixels, number(p))
+                        when(b, there, [], lambda _, p=p, sums=row_sums: finish(sums, b.mul(y_nbytes, number(p))))
+                offset = b.add(offset, pixel_nbytes)
+            return []
+
+        loop(b, blocks, [], body)
+
+    return inline(types.void(*[types.int64] * 17), emit)
+
+
+def make_pixel():
+    """A tile of one pixel, of a filter of any size, stride and dilation. See depthwise.make_walk.
+
+    Weights lie by four rows of taps, then by columns.
+    """
+
+    def emit(
+        b, block, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes, y_nbytes,
+        rows, pixels, blocks, channels,
+    ):  # fmt: skip
+        names = "taps_down", "taps_across", "dilation_down", "dilation_across", "block_nbytes"
+        down, across, apart_down, apart_across, block_nbytes = (said(b, block, name, I64) for name in names)
+        turn_x = byte_splat(b, said(b, block, "turn_x", I64))
+
+        def body(n, _):
+            at = b.add(weights, b.mul(n, block_nbytes))
+            offset = b.mul(n, number(CHANNELS))
+            out = b.add(outside, offset)
+
+            def four_rows(k, sums):
+                lines = [b.mul(add(b, k, i), apart_down) for i in range(4)]
+                there = [b.icmp_unsigned("<", b.add(top, line), height) for line in lines]
+                starts = [b.add(b.add(x, offset), b.mul(line, row_nbytes)) for line in lines]
+                taps = add(b, b.add(at, b.mul(b.mul(k, across), number(2 * CHANNELS))), 4 * CHANNELS)
+
+                def tap(n, sums):
+                    j = b.mul(n, apart_across)
+                    inside = b.icmp_unsigned("<", b.add(column, j), width)
+                    shift = b.mul(j, pixel_nbytes)
+                    places = [b.select(b.and_(t, inside), b.add(s, shift), out) for t, s in zip(there, starts)]
+                    quad = interleaved(b, [b.xor(load(b, place, BYTES), turn_x) for place in places])
+                    w = b.add(taps, b.mul(n, number(8 * CHANNELS)))
+                    return [multiply(b, sums[v], split(b, quad[v]), add(b, w, 2 * v * CHANNELS)) for v in range(4)]
+
+                return loop(b, across, sums, tap)
+
+            sums = loop(b, down, [load(b, add(b, at, v * CHANNELS), SUMS) for v in range(4)], four_rows, step=4)
+            numbers = add(b, b.add(at, block_nbytes), -4 * NUMBERS_NBYTES)
+            left = b.sub(channels, offset)
+            finisher(b, block, numbers, True, b.add(y, offset), rows, y_row_nbytes, left)([sums], number(0))
+            return []
+
+        loop(b, blocks, [], body)
+
+    return inline(types.void(*[types.int64] * 17), emit)
+
+
+def finisher(b, block, numbers, signed, y, rows, row_nbytes, channels):
+    """finish(sums, nbytes) stores the sums of a pixel: a list of rows of four vectors, of which `rows` are there."""
+    limits = [byte_splat(b, said(b, block, name, I64)) for name in ("low", "high", "turn_y")]
+    full, mask = b.icmp_signed(">=", channels, number(CHANNELS)), first_lanes(b, channels, CHANNELS)
+
+    def finish(sums, nbytes):
+        n = [load_numbers(b, add(b, numbers, v * NUMBERS_NBYTES)) for v in range(4)]
+        for r, row in enumerate(sums):
+            (stored,) = rows_of_bytes(b, [[rescaled(b, s, m, signed) for s, m in zip(row, n)]], *limits)
+            at = b.add(b.add(y, nbytes), b.mul(row_nbytes, number(r)))
+
+            def put(_, stored=stored, at=at):
+                choose(b, full, lambda: store(b, stored, at), lambda: store_first(b, stored, at, mask, channels))
+
+            when(b, b.icmp_signed(">", rows, number(r)), [], put)
+
+    return finish
+
+
+def store_first(b, value, at, mask, count):
+    """Stores some bytes of a vector."""
+    if LANES == 16:
+        store_masked(b, value, at, mask)
+        return
+    memory = stack(b, CHANNELS)  # there are no masks of bytes
+    store(b, value, memory)
+    copy_bytes(b, at, memory, count)
+
+
+KERNELS = {
+    f"tiles{side}s{stride}{'w' * wide}{'u' * (not signed)}": make_walk(
+        make_tile(side, stride, wide, signed), *int_tile(ISA, side, stride), CHANNELS, 1
+    )
+    for side in SIDES
+    for stride in (1, 2)
+    for wide in ((False, True) if DOT == "vnni" else (True,))
+    for signed in (True, False)
+}
+KERNELS["pixels"] = make_walk(make_pixel(), 1, 1, CHANNELS, 1)
