@@ -16,7 +16,9 @@ LEAST_MS = 3  # two threads are said to pay off from here on
 
 def text(data):
     """RESULTS.md"""
-    rows = dict(sorted(data.get("networks", {}).items()))
+    latest = data.get("machine", {}).get("sources")
+    known = sorted(data.get("networks", {}).items())
+    rows = {name if row["sources"] == latest else f"{name} \\*": row for name, row in known}
     lines = ["# Results", "", *about(data), "", "![latencies](results.svg)", "", *summary(rows, data)]
     for name in SETS:
         chosen = of_set(rows, name)
@@ -29,6 +31,8 @@ def text(data):
     failed = [f"- {name}: {row['error']}" for name, row in rows.items() if "error" in row]
     if failed:
         lines += ["", "## What failed", "", *failed]
+    if any(name.endswith("*") for name in rows):
+        lines += ["", "\\* measured with earlier sources of minitfl."]
     return "\n".join(lines) + "\n"
 
 

@@ -56,6 +56,7 @@ SHARED = {
 }
 COLD = ("mobilenet_v2_f32", "mobilenet_v2_i8")  # whose first answers are shown
 LIMIT = 1800  # seconds, for one network
+FORMAT = 1  # of results.json; what is of another one is measured anew
 
 
 def networks(zoo, models):
@@ -163,7 +164,8 @@ class Results:
 
     def __init__(self, path):
         self.path = path
-        self.data = json.loads(path.read_text()) if path.is_file() else {}
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        self.data = known if known.get("format") == FORMAT else {"format": FORMAT}
 
     def put(self, key, value):
         self.data[key] = value
