@@ -39,11 +39,23 @@ class Race:
 def race(
     interpreter: Any, blocks: int = 31, seconds: float = 0.03, progress: Callable[[float], object] | None = None
 ) -> Race:
-    """Both on the inputs that are set in ours, with as many threads; the official runtime with its default kernels.
+    """Both on the inputs that are set in ours, with as many threads.
 
     See `timing.in_turns` for the rest. RuntimeError where there is no official runtime or it refuses the model; there
     are sound models at which it dies, and the process with it.
     """
+    name, official = opponent(interpreter)
+    calls = (interpreter.invoke, official.invoke)
+    for call in calls:
+        warm(call)
+    turns = in_turns(calls, blocks, seconds, progress)
+    ratios = turns.ratios(0, 1)
+    low, high = (float(np.quantile(ratios, share)) for share in (0.25, 0.75))
+    return Race(name, turns.seconds(0), turns.seconds(1), turns.ratio(0, 1), low, high, blocks)
+
+
+def opponent(interpreter: Any) -> tuple[str, Any]:
+    """(name and version, official interpreter) of the same model and inputs, with its default kernels; it has run."""
     wrapper = interpreter._interpreter
     name, official = opened(wrapper.source.bytes(), wrapper.num_threads)
     try:
@@ -58,13 +70,7 @@ def race(
         official.invoke()
     except (RuntimeError, ValueError) as error:
         raise RuntimeError(f"the official runtime refuses: {' '.join(str(error).split())}") from error
-    calls = (interpreter.invoke, official.invoke)
-    for call in calls:
-        warm(call)
-    turns = in_turns(calls, blocks, seconds, progress)
-    ratios = turns.ratios(0, 1)
-    low, high = (float(np.quantile(ratios, share)) for share in (0.25, 0.75))
-    return Race(name, turns.seconds(0), turns.seconds(1), turns.ratio(0, 1), low, high, blocks)
+    return name, official
 
 
 def installed() -> bool:

@@ -86,6 +86,10 @@ class Turns:
         """The median over the blocks."""
         return statistics.median(block[which] for block in self.blocks)
 
+    def least(self, which: int) -> float:
+        """The shortest of the blocks."""
+        return min(block[which] for block in self.blocks)
+
     def ratios(self, which: int, other: int) -> list[float]:
         return sorted(block[which] / block[other] for block in self.blocks)
 

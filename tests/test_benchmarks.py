@@ -64,6 +64,11 @@ def test_the_roofline():
     assert found["int8"] > 1e8 and found["fma"] > 1e8 and found["read_1_mib"] > 1e8
 
 
+def test_nodes(model, official):
+    output = script("nodes.py", model, "--blocks", 2).splitlines()
+    assert output[0].startswith("plus_one_f32.tflite: lost ") and output[-1].split()[:2] == ["ADD", "float32"]
+
+
 def test_the_figures_of_the_page():
     """Ratios by hand: 10 ms against 20, where the products alone would take 4 and the bytes of the second 5."""
     spec = importlib.util.spec_from_file_location("page", FOLDER / "page.py")

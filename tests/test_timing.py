@@ -33,7 +33,7 @@ def test_ratios_within_blocks():
     """A machine that is three times as slow in two of five blocks: medians of either move, the ratio does not."""
     turns = Turns(((2, 1), (6, 3), (2, 1), (6, 3), (2, 1)))
     assert (turns.seconds(0), turns.seconds(1), turns.ratio(0, 1)) == (2, 1, 2)
-    assert turns.ratio(1, 0) == 0.5
+    assert turns.ratio(1, 0) == 0.5 and (turns.least(0), turns.least(1)) == (2, 1)
 
 
 class Clock:
