@@ -14,8 +14,7 @@ from minitfl.engine.emit.borders import behind, bordered
 from minitfl.engine.layouts.conv_float import CONV, PACK, shape
 from minitfl.memory import aligned
 
-CHUNK_NBYTES = 1 << 18  # of input and output, which stay in the cache while all panels pass over them
-SMALL_NBYTES = 1 << 16  # of weights that stay there themselves, so that a tile takes all panels at once
+SMALL_NBYTES, CHUNK_NBYTES, LARGE_NBYTES = 1 << 16, 1 << 18, 1 << 20  # see tiles_at_once
 FEWEST = 8  # rows by which computed weights are multiplied: for fewer it does not pay to pack them
 MOST = 256  # instructions of a step
 OPEN = (-np.inf, np.inf)
@@ -247,6 +246,19 @@ class Computed:
             )
 
 
+def tiles_at_once(x_nbytes, y_nbytes, weights):
+    """How many tiles go through all panels together, by what a tile reads and writes, and the number of weights.
+
+    Few weights stay in the nearest cache: one tile, so that the output is written in order. A moderate number stays in
+    the second-level cache, beside input and output. More of them come from afar: seldom, as long as the input stays.
+    """
+    if 4 * weights <= SMALL_NBYTES:
+        return 1
+    if 4 * weights <= LARGE_NBYTES:
+        return max(1, CHUNK_NBYTES // (x_nbytes + y_nbytes))
+    return max(1, LARGE_NBYTES // (x_nbytes + 1))
+
+
 def cut_up(e, units):
     """The widths of the panels of so many channels: of the largest tile, and what is left in whole vectors."""
     lanes = e.isa.lanes
@@ -275,9 +287,7 @@ def panels(e, weights, limits, **words):
         words["width"] = words["pixels"]
     length = words["rows"] * words["taps"] * words["depth"]
     tiles, big = tile.tiles(words["pixels"])
-    chunk = CHUNK_NBYTES // (tile.pixels * (words["step"] + words["y_step"]))
-    if 4 * sum(weights.widths) * length <= SMALL_NBYTES or chunk == 0:
-        chunk = 1
+    chunk = tiles_at_once(tile.pixels * words["step"], tile.pixels * words["y_step"], sum(weights.widths) * length)
     form = "row" if words["pixels"] * words["images"] == 1 else "panels"
     channel_nbytes = 4 + (2 if weights.half else 4) * length
     y_start = words.pop("y_start")
