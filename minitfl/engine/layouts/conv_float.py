@@ -6,7 +6,7 @@ from minitfl.engine.blocks import layout
 from minitfl.engine.isa import Isa
 
 UNROLL = 4  # values of depth in a turn of the innermost loop
-AHEAD = 4  # tiles that share in fetching the next panel
+AHEAD = 4  # tiles, at least, that share in fetching the next panel
 
 # sums of products of windows, a panel of channels wide; units are tiles: all tiles of all panels, a chunk at a time
 CONV = layout(

@@ -150,7 +150,7 @@ def make_tile(pixels, vectors, half, checked=False):
 def make_panels(vectors, half):
     most, fewer = SHAPE.pixels, SHAPE.fewer
     tile, small_tile = make_tile(most, vectors, half), make_tile(fewer, vectors, half, checked=True)
-    part_nbytes = (2 if half else 4) * LANES * vectors * UNROLL // AHEAD
+    turn_nbytes = (2 if half else 4) * LANES * vectors * UNROLL
 
     def panels(block, slots, first, last):
         """Tiles first..last - 1, counted through the panels of a chunk of the pixels, and then the next chunk."""
@@ -165,11 +165,11 @@ def make_panels(vectors, half):
         taps, tap_nbytes, depth = word(block, CONV.taps), word(block, CONV.tap_nbytes), word(block, CONV.depth)
         low, high = real(block, CONV.low), real(block, CONV.high)
         panels, panel_nbytes = word(block, CONV.panels), word(block, CONV.panel_nbytes)
-        part = panel_nbytes // AHEAD
         all = tiles * images
         chunk = min(word(block, CONV.chunk), all)
         begin = first // (panels * chunk) * chunk
         size = min(chunk, all - begin)
+        share = min(max(size, AHEAD), 4 * AHEAD)  # tiles that fetch a part of the next panel
         panel = (first - begin * panels) // size
         i = first - begin * panels - panel * size
         for _ in range(first, last):
@@ -188,8 +188,8 @@ def make_panels(vectors, half):
             here = weights + image * word(block, CONV.image_weights_nbytes) + panel * panel_nbytes
             lanes = word(block, CONV.last) if panel == panels - 1 else LANES
             ahead, ahead_nbytes = here, 0
-            if i < AHEAD and panel < panels - 1:
-                ahead, ahead_nbytes = here + panel_nbytes + i * part, part_nbytes
+            if i < share and panel < panels - 1:
+                ahead, ahead_nbytes = here + panel_nbytes + i * (panel_nbytes // share), turn_nbytes // share
             if t < big:
                 tile(window, target, column, most, width, step, wrap, y_step, y_wrap, rows, row_nbytes, taps,
                      tap_nbytes, depth, here, ahead, ahead_nbytes, lanes, low, high)  # fmt: skip
