@@ -1,5 +1,6 @@
 """The results page and its picture, made of results.json."""
 
+import html
 import math
 import statistics
 
@@ -20,6 +21,7 @@ def text(data):
     known = sorted(data.get("networks", {}).items())
     rows = {name if row["sources"] == latest else f"{name} \\*": row for name, row in known}
     lines = ["# Results", "", *about(data), "", "![latencies](results.svg)", "", *summary(rows, data)]
+    lines += ["", *bounds(rows)]
     for name in SETS:
         chosen = of_set(rows, name)
         if chosen:
@@ -40,10 +42,10 @@ def of_set(rows, name):
     return {key: row for key, row in rows.items() if name in row["sets"] and "error" not in row}
 
 
-def markdown(heads, rows):
-    """A table; the first column stands to the left, all others to the right."""
+def markdown(heads, rows, side="---:"):
+    """A table; the first column stands to the left, all others to the right, or as `side` says."""
     yield f"| {' | '.join(heads)} |"
-    yield f"| --- |{' ---: |' * (len(heads) - 1)}"
+    yield f"| --- |{f' {side} |' * (len(heads) - 1)}"
     for row in rows:
         yield f"| {' | '.join(row)} |"
 
@@ -133,6 +135,26 @@ def summary(rows, data):
     return markdown(heads, lines)
 
 
+def bounds(rows):
+    """The median, and the worst, of what has a bound in every network."""
+    good = {name: row for name, row in rows.items() if "error" not in row}
+    long = {name: row for name, row in good.items() if row["ms"] >= LEAST_MS}
+    large = {name: row for name, row in good.items() if row["constants_nbytes"] > 1e6}
+    columns = (
+        ("2 threads over one, networks of 3 ms and more", long, lambda row: row.get("two_threads"), min),
+        ("2 threads beside a busy core, of 1 thread's time", long, lambda row: row.get("two_threads_beside_busy"), max),
+        ("share of time in NumPy", good, lambda row: row["numpy_share"], max),
+        ("packed over constants, above 1 MB", large, lambda row: row["packed_nbytes"] / row["constants_nbytes"], max),
+    )
+    lines = []
+    for label, chosen, figure, worst in columns:
+        values = {name: figure(row) for name, row in chosen.items() if figure(row) is not None}
+        if values:
+            name = worst(values, key=values.get)
+            lines.append((label, f"{statistics.median(values.values()):.2f}", f"{values[name]:.2f} {name}"))
+    return markdown(("in every network", "median", "worst"), lines)
+
+
 def table(rows, peaks):
     lines = []
     for name, row in rows.items():
@@ -164,12 +186,12 @@ def operators(rows):
         told = []
         for label, operator in list(row["operators"].items())[:4]:
             macs = operator["integer_macs"] + operator["float_macs"]
-            rate = f", {2e-6 * macs / operator['ms']:.0f} G/s" if macs and operator["ms"] else ""
+            rate = f", {2e-6 * macs / operator['ms']:.3g} G/s" if macs and operator["ms"] else ""
             op, _, layer = label.partition(" ")
             layer = "" if layer == "numba" else f" in {layer}"
             told.append(f"{op}{layer} {100 * operator['ms'] / total:.0f} %{rate}")
         lines.append((name, "; ".join(told)))
-    return markdown(("network", "share of the nodes' time, operations in a second"), lines)
+    return markdown(("network", "share of the nodes' time, operations in a second"), lines, "---")
 
 
 def threads(rows):
@@ -267,7 +289,7 @@ def plot(data):
     for name, row in sorted(rows.items()):
         kind = row["sets"][-1]
         seen += [kind] * (kind not in seen)
-        told = f"<title>{name}: {row['ratio']:.3f}</title>"
+        told = f"<title>{html.escape(name)}: {row['ratio']:.3f}</title>"
         place = f'cx="{x(row["xnnpack_ms"]):.1f}" cy="{y(row["ms"]):.1f}"'
         lines.append(f'<circle {place} r="4" fill="{COLOURS[kind]}" fill-opacity="0.7">{told}</circle>')
     for n, kind in enumerate(seen):

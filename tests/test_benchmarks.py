@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_the_results_page(model, official):
     assert set(row["cold_seconds"]) == {"minitfl", "xnnpack"} and row["peak_mib"]["minitfl"] > 5
     assert "error" in found["broken_i8"] and "- broken_i8: " in files["RESULTS.md"]
     assert f"| {row['ratio']:.3f} plus_one_f32 |" in files["RESULTS.md"]
-    assert f"<title>plus_one_f32: {row['ratio']:.3f}</title>" in files["results.svg"]
+    assert f"plus_one_f32: {row['ratio']:.3f}" in [element.text for element in fromstring(files["results.svg"]).iter()]
     (model.parent / "out" / "RESULTS.md").unlink()
     script(*words)
     again = json.loads((model.parent / "out" / "results.json").read_text())["networks"]
@@ -84,6 +85,10 @@ def test_the_figures_of_the_page():
     text = "\n".join([*page.summary({"net": row}, {"peaks": peaks}), *page.table({"net": row}, peaks)])
     assert "| float32 | 0.500 | 0.200 | 0.450 | 0.500 net | 1 of 1 |" in text
     assert "| net | 10.0 | 20.0 | 0.500 | 0.40 .. 0.60 | 0.200 | 0.450 | 40 % | 50.0 % |" in text
+    row |= {"two_threads": 1.5, "constants_nbytes": 2_000_000, "packed_nbytes": 2_200_000}
+    bounds = list(page.bounds({"net": row, "other": {**row, "two_threads": 1.9, "constants_nbytes": 0}}))
+    assert bounds[2] == "| 2 threads over one, networks of 3 ms and more | 1.70 | 1.50 net |"
+    assert bounds[-1] == "| packed over constants, above 1 MB | 1.10 | 1.10 net |"
     assert page.mean([1, 4, None]) == 2 and page.mean([]) is None
     assert [page.milliseconds(value) for value in (0.00123, 1.234, 123.4, 0)] == ["0.00123", "1.23", "123", "0"]
 
