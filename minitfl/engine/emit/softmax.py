@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minitfl.engine.emit import emits
-from minitfl.engine.layouts.softmax import ROWS, STORED
+from minitfl.engine.layouts.softmax import AWAY, ROWS, STORED, UP
 from minitfl.memory import aligned
 
 
@@ -29,9 +29,10 @@ def rows(e, kernel, x, beta, y):
 
 @emits("softmax.softmax_int")
 def softmax_int(e, x, exps, sums, reals, y_zero, y_scale, rounds_down, y):
-    if exps is None or not y.size:
+    if not (y.size and y_scale > 0):
         return False
     depth, info = y.known_shape[-1], np.iinfo(y.dtype)
+    none = np.zeros(256, np.int32)  # adds up to 0, which fixed point does not hold
     e.add(
         "softmax.softmax_stored",
         y.size // depth,
@@ -39,17 +40,21 @@ def softmax_int(e, x, exps, sums, reals, y_zero, y_scale, rounds_down, y):
         x=e.tensor(x),
         y=e.tensor(y),
         depth=depth,
-        powers=e.constant(table(exps)),
-        terms=e.constant(table(sums)),
+        powers=e.constant(table(none if exps is None else exps.astype(np.int32))),
+        terms=e.constant(table(none if sums is None else sums.astype(np.int32))),
+        reals=e.constant(table(reals)),
         turn=128 if x.dtype == np.int8 else 0,
         nbytes=y.dtype.itemsize,
         low=info.min,
         high=info.max,
+        scale=y_scale,
+        rounding=UP if rounds_down else AWAY,
+        zero=0 if rounds_down else y_zero,
     )
     return True
 
 
 def table(numbers):
-    made = aligned(4 * len(numbers)).view(np.int32)
+    made = aligned(numbers.nbytes).view(numbers.dtype)
     made[...] = numbers
     return made

@@ -3,12 +3,13 @@
 from numba import types
 
 from minitfl.engine.isa import compiled
-from minitfl.engine.layouts.softmax import ROWS, STORED
+from minitfl.engine.layouts.softmax import AWAY, ROWS, STORED
 from minitfl.engine.source.functions import exp
 from minitfl.engine.source.ir import (
     F32,
     I1,
     I8,
+    I16,
     I64,
     address,
     call,
@@ -18,6 +19,7 @@ from minitfl.engine.source.ir import (
     inline,
     larger,
     load,
+    load_f32,
     load_i32,
     load_masked,
     loop,
@@ -27,8 +29,6 @@ from minitfl.engine.source.ir import (
     smaller,
     splat,
     store,
-    store_i8,
-    store_i16,
     store_masked,
     vector,
     word,
@@ -101,7 +101,7 @@ softmax = make_rows(lambda b, total: b.fdiv(F32(1), total), lambda b, x, power, 
 log_softmax = make_rows(lambda b, total: same(b, "log", total), lambda b, x, power, logarithm: b.fsub(x, logarithm))
 
 
-# ---- stored bytes: kernels.softmax.softmax_int, the rows that fixed point holds
+# ---- stored bytes: kernels.softmax.softmax_int
 
 
 high_mul = inline(
@@ -112,17 +112,43 @@ leading_zeros = inline(types.int64(types.int64), lambda b, x: call(b, "llvm.ctlz
 leading_zeros.__doc__ = "Of 64 bits."
 byte = inline(types.int64(types.int64, types.int64), lambda b, at, turn: b.xor(b.zext(load(b, at, I8), I64), turn))
 byte.__doc__ = "byte(at, turn): a byte in its order from 0 to 255; turn: 128 for int8, which is signed, else 0."
+inverse_of = inline(
+    types.float32(types.float32, types.float32), lambda b, total, scale: b.fdiv(F32(1), b.fmul(total, scale))
+)
+
+
+def _rounded(b, power, factor, rounding):
+    share = same(b, "minnum", b.fmul(power, factor), F32(2**20))
+    up = same(b, "floor", b.fadd(share, F32(0.5)))
+    away = same(b, "trunc", b.fadd(share, F32(0.49999997)))  # 0.5 would take the number just below it up to 1
+    return b.fptosi(b.select(b.icmp_signed("==", rounding, number(AWAY)), away, up), I64)
+
+
+rounded = inline(types.int64(types.float32, types.float32, types.int64), _rounded)
+rounded.__doc__ = "rounded(power, factor, rounding): power * factor as a whole number."
+
+
+def _put(b, target, i, nbytes, value):
+    with b.if_else(b.icmp_signed("==", nbytes, number(1))) as (byte, pair):
+        with byte:
+            store(b, b.trunc(value, I8), b.add(target, i))
+        with pair:
+            store(b, b.trunc(value, I16), b.add(target, b.shl(i, number(1))))
+
+
+put = inline(types.void(*[types.int64] * 4), _put)
+put.__doc__ = "put(target, i, nbytes, value): element i, of 1 or 2 bytes."
 ONE, QUARTER, ESTIMATE, SLOPE = raw(1), raw(1, 2), raw(48 / 17, 2), raw(-32 / 17, 2)
 
 
 def softmax_stored(block, slots, first, last):
-    """Rows first..last - 1; 1 where the powers of a row add up to more than 31 bits hold."""
-    depth, nbytes = word(block, STORED.depth), word(block, STORED.nbytes)
+    """Rows first..last - 1: in fixed point where their powers add up to what it holds, else in float32."""
+    depth, nbytes, turn = word(block, STORED.depth), word(block, STORED.nbytes), word(block, STORED.turn)
     x, y = address(block, slots, STORED.x), address(block, slots, STORED.y)
     powers, terms = address(block, slots, STORED.powers), address(block, slots, STORED.terms)
-    turn = word(block, STORED.turn)
-    bits = 8 * nbytes
-    low, high = word(block, STORED.low), word(block, STORED.high)
+    reals, scale = address(block, slots, STORED.reals), real(block, STORED.scale)
+    rounding = word(block, STORED.rounding)
+    low, high, zero = word(block, STORED.low), word(block, STORED.high), word(block, STORED.zero)
     for unit in range(first, last):
         row, target = x + unit * depth, y + unit * depth * nbytes
         largest = 0
@@ -131,26 +157,27 @@ def softmax_stored(block, slots, first, last):
         total = 0
         for i in range(depth):
             total += load_i32(terms + 4 * (largest - byte(row + i, turn)))
-        if total >= 1 << 31:
-            return 1
         leading = leading_zeros(total) - 32
-        exponent = 12 - leading + 31 - bits
-        if exponent > 31:
-            return 1
-        # 1 / total: three steps of Newton and Raphson, see kernels.fixedmath.reciprocal
-        half = (total << leading) >> 1
-        inverse = ESTIMATE + high_mul(half, SLOPE)
-        for _ in range(3):
-            inverse += high_mul(inverse, QUARTER - high_mul(half, inverse)) << 2
-        inverse = smaller(inverse << 1, ONE)
-        rounding = (1 << exponent) >> 1
-        for i in range(depth):
-            power = load_i32(powers + 4 * (largest - byte(row + i, turn)))
-            result = smaller(low + ((high_mul(inverse, power) + rounding) >> exponent), high)
-            if nbytes == 1:
-                store_i8(target + i, result)
-            else:
-                store_i16(target + 2 * i, result)
+        exponent = 12 - leading + 31 - 8 * nbytes
+        if 0 < total < 1 << 31 and exponent <= 31:
+            # 1 / total: three steps of Newton and Raphson, see kernels.fixedmath.reciprocal
+            half = (total << leading) >> 1
+            inverse = ESTIMATE + high_mul(half, SLOPE)
+            for _ in range(3):
+                inverse += high_mul(inverse, QUARTER - high_mul(half, inverse)) << 2
+            inverse = smaller(inverse << 1, ONE)
+            nudge = (1 << exponent) >> 1
+            for i in range(depth):
+                power = load_i32(powers + 4 * (largest - byte(row + i, turn)))
+                put(target, i, nbytes, smaller(low + ((high_mul(inverse, power) + nudge) >> exponent), high))
+        else:
+            sum = load_f32(reals + 4 * (largest - byte(row, turn)))
+            for i in range(1, depth):  # in the order of the official kernel
+                sum += load_f32(reals + 4 * (largest - byte(row + i, turn)))
+            factor = inverse_of(sum, scale)
+            for i in range(depth):
+                share = rounded(load_f32(reals + 4 * (largest - byte(row + i, turn))), factor, rounding)
+                put(target, i, nbytes, smaller(larger(share + zero, low), high))
     return 0
 
 

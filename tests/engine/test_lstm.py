@@ -1,0 +1,29 @@
+"""The fast form of LSTM cells against NumPy."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.engine.between import between
+from tests.kernels.lstm_cells import OneWay
+
+pytest.importorskip("numba")
+OPS = ["LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM"]
+seeds = st.integers(0, 2**32 - 1)
+
+
+def cell(op, seed, kind, form, **given):
+    return OneWay(op, seed, kind, form, peephole=False, norm=False, projection="no", activation="TANH", **given)
+
+
+@pytest.mark.parametrize("kind", ["float32", "integer"])
+@pytest.mark.parametrize("op", OPS)
+@given(seeds, st.sampled_from(["plain", "coupled"]), st.integers(1, 40), st.integers(1, 40), st.integers(1, 3))
+def test_cells(op, kind, seed, form, depth, cells, batch):
+    drawn = cell(op, seed, kind, form, depth=depth, cells=cells, batch=batch)
+    assert between(drawn.content(), drawn.turn(), seed=seed)["numba"] == [op]
+
+
+def test_peepholes_are_left_to_numpy():
+    drawn = OneWay(OPS[1], 0, "float32", "whole", activation="TANH")
+    assert between(drawn.content(), drawn.turn())["numba"] == []
