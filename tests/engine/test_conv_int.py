@@ -80,3 +80,53 @@ def test_dense(data, type, batch, units, depth, seed):
     m.op("FULLY_CONNECTED", [x, w, bias], [y], fused_activation_function=data.draw(st.sampled_from(["NONE", "RELU"])))
     m.output(y)
     assert between(m.content(), seed=seed)["numba"] == ["FULLY_CONNECTED"]
+
+
+# ---- float activations
+
+
+def odd_floats(m, chance, shape):
+    """A graph input of floats, some of which are 0, infinite or NaN."""
+    values = (chance.uniform(-4, 4, shape) * 10.0 ** chance.integers(-3, 4)).astype(np.float32)
+    if chance.random() < 0.3:
+        values[chance.integers(0, shape[0])] *= 0
+    if chance.random() < 0.2:
+        values.reshape(-1)[chance.integers(0, values.size)] = chance.choice([np.inf, -np.inf, np.nan])
+    return values
+
+
+@given(st.data(), st.sampled_from(["int8", "uint8"]), SEEDS)
+def test_convolutions_of_floats(data, type, seed):
+    draw, chance = data.draw, np.random.default_rng(seed)
+    depth, units, groups = draw(st.integers(1, 70)), draw(st.integers(1, 130)), 1
+    filter, stride = ((draw(st.integers(1, n)), draw(st.integers(1, n))) for n in (3, 2))
+    if type == "int8" and draw(st.booleans()):
+        groups, depth = 2, min(depth, 8)
+        units += units % 2
+    shape = (draw(st.integers(1, 3)), *(draw(st.integers(f, 12)) for f in filter), depth * groups)
+    many = groups > 1 or (type == "int8" and draw(st.booleans()))
+    m = Model()
+    x = m.input(shape)
+    scales = chance.uniform(0.001, 0.02, units if many else 1)
+    stored = chance.integers(*LIMITS[type], (units, *filter, depth), endpoint=True).astype(type)
+    w = m.constant(stored, scale=scales, zero_point=[0] * scales.size)
+    bias = m.constant(chance.uniform(-1, 1, units).astype(np.float32))
+    y = m.tensor((1, 1, 1, units))
+    m.op("CONV_2D", [x, w, bias], [y], stride_h=stride[0], stride_w=stride[1],
+         padding=draw(st.sampled_from(["SAME", "VALID"])),
+         fused_activation_function=draw(st.sampled_from(["NONE", "RELU6"])))  # fmt: skip
+    m.output(y)
+    assert between(m.content(), [odd_floats(m, chance, shape)])["numba"] == ["CONV_2D"]
+
+
+@given(st.data(), st.booleans(), st.integers(1, 4), st.integers(1, 130), st.integers(1, 300), SEEDS)
+def test_dense_of_floats(data, asymmetric, batch, units, depth, seed):
+    chance = np.random.default_rng(seed)
+    m = Model()
+    x = m.input((batch, depth))
+    w = m.constant(chance.integers(-127, 127, (units, depth), endpoint=True).astype(np.int8), scale=[0.01])
+    y = m.tensor((batch, units))
+    m.op("FULLY_CONNECTED", [x, w, None], [y], asymmetric_quantize_inputs=asymmetric,
+         fused_activation_function=data.draw(st.sampled_from(["NONE", "RELU", "RELU6"])))  # fmt: skip
+    m.output(y)
+    assert between(m.content(), [odd_floats(m, chance, (batch, depth))])["numba"] == ["FULLY_CONNECTED"]

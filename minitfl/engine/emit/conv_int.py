@@ -14,10 +14,12 @@ from minitfl.engine.emit import emits
 from minitfl.engine.emit.borders import behind, bordered
 from minitfl.engine.emit.rescale import Rescaling, channels, numbers, picked, rescaling
 from minitfl.engine.layouts.conv_int import CONV_INT, SHAPES
+from minitfl.engine.layouts.hybrid import IMAGE_NBYTES, MEASURE, QUANTIZE
 from minitfl.graph import Tensor
-from minitfl.kernels.fixedpoint import INT32_MAX, RANGES
+from minitfl.kernels.fixedpoint import INT32_MAX, RANGES, float_activation_range
 from minitfl.memory import aligned
 
+CLAMPS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 BYTES = ("int8", "uint8")
 MOST_GROUPS = 64
 TOGETHER_NBYTES = 1 << 19  # of panels that stay in the second cache
@@ -37,8 +39,9 @@ class Product:
     rule: str
     numbers: tuple
     y_zero: int
-    low: int
-    high: int
+    low: float
+    high: float
+    flip: int  # of "hybrid" alone: see source.finish
     y: Tensor
 
 
@@ -47,28 +50,32 @@ def conv_int(
     e, x, x_zero, w, w_zero, bounds, bias, multiplier, shift, y_zero, low, high, rule, stride, dilation, pad, y
 ):
     w = e.input(1)
-    product = Product(x, x_zero, w, w_zero, bias, rule, (multiplier, shift), y_zero, low, high, y)
+    product = Product(x, x_zero, w, w_zero, bias, rule, (multiplier, shift), y_zero, low, high, 0, y)
     if not takes(e, product):
         return False
     batch, height, width, channels = x.known_shape
-    out_size = y.known_shape[1:3]
-    _, taps_down, taps_across, depth = w.known_shape
+    source = e.tensor(x)
+    after = behind(x, y, w.known_shape[1:3], stride, dilation, pad)
+    padded = (pad[0] + height + after[0], pad[1] + width + after[1])
+    if padded != (height, width):
+        source = bordered(e, source, (batch, height, width), padded, pad, channels, x_zero)
+    return convolve(e, product, source, source, padded, channels, stride, dilation)
+
+
+def convolve(e, p: Product, source, numbers, size, channels: int, stride, dilation):
+    """Adds the instructions for images of 8 bits, of a size that needs no border."""
+    _, taps_down, taps_across, depth = p.w.known_shape
     count = channels // depth
     if count > MOST_GROUPS:
         return False
-    source = e.tensor(x)
-    after = behind(x, y, (taps_down, taps_across), stride, dilation, pad)
-    if any(pad) or any(after):
-        padded = (pad[0] + height + after[0], pad[1] + width + after[1])
-        source = bordered(e, source, (batch, height, width), padded, pad, channels, x_zero)
-        height, width = padded
+    height, width = size
     along = dilation[1] == 1 and count == 1  # neighbouring taps are neighbours in memory
     taps, depth = (1, taps_across * depth) if along else (taps_across, depth)
     window = Window(taps_down, dilation[0] * width * channels, taps, dilation[1] * channels, depth)
-    lines = lines_of(e.isa, out_size, stride, width, channels)
-    images = {"images": batch, "image_nbytes": height * width * channels}
+    lines = lines_of(e.isa, p.y.known_shape[1:3], stride, width, channels)
+    image = {"images": p.y.known_shape[0], "image_nbytes": height * width * channels, "image_numbers": numbers}
     for group in range(count):
-        if panels(e, product, source, group, count, window, lines, images) is False:
+        if panels(e, p, source, group, count, window, lines, image) is False:
             return False
 
 
@@ -85,16 +92,77 @@ def dense_fixed(e, x, x_zero, w, w_zero, bounds, bias, multiplier, shift, y_zero
 def dense(e, x, x_zero, w_zero, bias, rule, numbers, y_zero, low, high, y):
     if e.node.op != "FULLY_CONNECTED":
         return False
-    product = Product(x, x_zero, e.input(1), w_zero, bias, rule, numbers, y_zero, low, high, y)
+    product = Product(x, x_zero, e.input(1), w_zero, bias, rule, numbers, y_zero, low, high, 0, y)
     if not takes(e, product):
         return False
     batch, depth = x.known_shape
     lines = Lines(1, 0, batch, depth, batch, batch)
-    return panels(e, product, e.tensor(x), 0, 1, Window(1, 0, 1, 0, depth), lines, {"images": 1, "image_nbytes": 0})
+    images = {"images": 1, "image_nbytes": 0, "image_numbers": e.tensor(x)}
+    return panels(e, product, e.tensor(x), 0, 1, Window(1, 0, 1, 0, depth), lines, images)
+
+
+@emits("conv.conv_hybrid")
+def conv_hybrid(e, x, w, w_scale, bounds, bias, asymmetric, stride, dilation, pad, low, high, y):
+    w = e.input(1)
+    limits = (low, high, 1 if asymmetric else 0)
+    p = Product(x, 0, w, 0, bias, "hybrid", (w_scale, np.asarray(e.contents(bias))), 0, *limits, y)
+    if not takes(e, p):
+        return False
+    batch, height, width, channels = x.known_shape
+    after = behind(x, y, w.known_shape[1:3], stride, dilation, pad)
+    padded = (pad[0] + height + after[0], pad[1] + width + after[1])
+    source, numbers = quantized(e, x, (batch, height, width * channels), padded, pad, channels, asymmetric)
+    return convolve(e, p, source, numbers, padded, channels, stride, dilation)
+
+
+@emits("dense_rows.dense_hybrid")
+def dense_hybrid(e, x, w, w_scale, bounds, bias, asymmetric, activation, y):
+    w = e.input(1)
+    blockwise = w.quantization is not None and w.quantization.block_size > 0
+    if activation not in CLAMPS or blockwise or e.node.op != "FULLY_CONNECTED":
+        return False
+    low, high = float_activation_range(activation)
+    limits = (low, high, 0 if activation == "NONE" else 2)
+    p = Product(x, 0, w, 0, bias, "hybrid", (w_scale, np.asarray(e.contents(bias))), 0, *limits, y)
+    if not takes(e, p):
+        return False
+    batch, depth = x.known_shape
+    source, numbers = quantized(e, x, (batch, 1, depth), (1, depth), (0, 0), 1, asymmetric)
+    lines = Lines(1, 0, 1, depth, 1, 1)
+    images = {"images": batch, "image_nbytes": depth, "image_numbers": numbers}
+    return panels(e, p, source, 0, 1, Window(1, 0, 1, 0, depth), lines, images)
+
+
+def quantized(e, x, images, padded, before, channels: int, asymmetric):
+    """(copy, numbers): slots of images (batch, height, row) in 8 bits with a border, and of their numbers."""
+    batch, height, row = images
+    numbers = e.scratch(batch * IMAGE_NBYTES)
+    target = e.scratch(batch * padded[0] * padded[1] * channels)
+    source = e.tensor(x)
+    kind = "measure_asymmetric" if asymmetric else "measure"
+    e.add(f"hybrid.{kind}", batch, MEASURE, x=source, images=numbers, count=height * row)
+    e.add(
+        "hybrid.quantize",
+        batch * padded[0],
+        QUANTIZE,
+        x=source,
+        y=target,
+        images=numbers,
+        height=height,
+        row=row,
+        padded_height=padded[0],
+        before_rows=before[0],
+        before=before[1] * channels,
+        after=(padded[1] - before[1]) * channels - row,
+        low=-128.0 if asymmetric else -127.0,
+    )
+    return target, numbers
 
 
 def takes(e, p: Product) -> bool:
-    if p.x.type not in BYTES or p.y.type not in BYTES or p.w.type == "int16" or p.rule == "wide":
+    if p.rule != "hybrid" and (p.x.type not in BYTES or p.y.type not in BYTES):
+        return False
+    if p.w.type == "int16" or p.rule == "wide":
         return False
     return e.contents(p.w) is not None and e.contents(p.bias) is not None and p.y.size > 0
 
@@ -156,24 +224,29 @@ def panels(e, p: Product, source, group: int, count: int, window: Window, lines:
     """Adds the instructions of one of `count` groups of channels."""
     units = p.w.known_shape[0] // count
     some = slice(group * units, (group + 1) * units)
+    hybrid = p.rule == "hybrid"
     stored = e.contents(p.w)[some]
-    w_range = [n - p.w_zero for n in RANGES[p.w.type]]
+    if hybrid:
+        stored = stored.view(np.int8)  # bytes of uint8 are meant so
+    w_range = [n - p.w_zero for n in RANGES["int8" if hybrid else p.w.type]]
     if w_range[0] < -128 or w_range[1] > 127:
         w_range = [int(n) - p.w_zero for n in (stored.min(), stored.max())]
     parts = 1 if w_range[0] >= -128 and w_range[1] <= 127 else 2  # of weights that 8 bits don't hold: two that add up
-    finish = finish_of(p, some, stored, np.asarray(e.contents(p.bias), np.int64)[some], max(w_range[1], -w_range[0]))
+    finish = finish_of(p, some, stored, e.contents(p.bias)[some], max(w_range[1], -w_range[0]))
     if finish is None or parts > 1 < window.taps:
         return False
     amx = e.isa.dot == "amx" and lines.length * lines.lines * images["images"] >= AMX_LEAST
-    turned = (p.x.type == "int8") == (e.isa.dot in ("amx", "vnni")) and not amx
-    seen_zero = p.x_zero + (0 if not turned else 128 if p.x.type == "int8" else -128)
+    x_type = "int8" if hybrid else p.x.type
+    turned = (x_type == "int8") == (e.isa.dot in ("amx", "vnni")) and not amx
+    seen_zero = p.x_zero + (0 if not turned else 128 if x_type == "int8" else -128)
+    y_nbytes = 4 if hybrid else 1
     y_turn = -128 if p.y.type == "uint8" else 0
     window = replace(window, tap_nbytes=0, taps=parts) if parts > 1 else window
     for start, stop, vectors in split(e.isa, amx, units):
         form = Form(vectors, e.isa.lanes, 64 if amx else 4, window.rows * window.taps // parts, window.depth, parts)
         if amx:
             height = -(-lines.length // (2 * -(-lines.length // AMX_PLACES)))
-            places, config, name = 2 * height, e.constant(tile_configuration(height)), f"amx_{p.x.type}"
+            places, config, name = 2 * height, e.constant(tile_configuration(height)), f"amx_{x_type}"
         else:
             places, config = 1 if lines.length == 1 else SHAPES[e.isa.dot, e.isa.lanes][vectors], e.tensor(p.y)
             name = f"{vectors}x{places}"
@@ -188,7 +261,7 @@ def panels(e, p: Product, source, group: int, count: int, window: Window, lines:
             x_start=group * window.depth,
             x_flip=0x80808080 if turned else 0,
             y=e.tensor(p.y),
-            y_start=some.start + start,
+            y_start=y_nbytes * (some.start + start),
             config=config,
             weights=packed,
             panels=number,
@@ -198,7 +271,7 @@ def panels(e, p: Product, source, group: int, count: int, window: Window, lines:
             **images,
             lines=lines.lines,
             line_nbytes=lines.line_nbytes,
-            line_y_nbytes=p.y.size // (images["images"] * lines.lines),
+            line_y_nbytes=y_nbytes * p.y.size // (images["images"] * lines.lines),
             length=lines.length,
             step=lines.step,
             pitch=lines.pitch,
@@ -210,11 +283,11 @@ def panels(e, p: Product, source, group: int, count: int, window: Window, lines:
             taps=window.taps,
             tap_nbytes=window.tap_nbytes,
             chunks=-(-window.depth // form.chunk),
-            pixel_y_nbytes=p.w.known_shape[0],
+            pixel_y_nbytes=y_nbytes * p.w.known_shape[0],
             channels=stop - start,
             low=p.low + y_turn,
             high=p.high + y_turn,
-            flip=y_turn,
+            flip=p.flip if hybrid else y_turn,
         )
 
 
@@ -251,10 +324,13 @@ class Finish:
 
 def finish_of(p: Product, some: slice, stored, bias, w_most: int) -> Finish | None:
     """None where sums may not fit into 32 bits."""
+    rule = [np.ascontiguousarray(n[some]) for n in p.numbers]
+    if p.rule == "hybrid":
+        return hybrid_finish(some.start, stored.reshape(len(bias), -1), *rule)
+    bias = bias.astype(np.int64)
     x_low, x_high = RANGES[p.x.type]
     reach = max(x_high - p.x_zero, p.x_zero - x_low)
     zero = p.y_zero - 128 if p.y.type == "uint8" else p.y_zero
-    rule = [np.ascontiguousarray(n[some]) for n in p.numbers]
     most = np.abs(bias) + stored[0].size * reach * w_most
     short = rescaling(most, rule[0], rule[1], zero) if p.rule == "twice" else None
     if most.max() > INT32_MAX or (short is None and p.rule == "twice"):  # look closer
@@ -270,6 +346,13 @@ def finish_of(p: Product, some: slice, stored, bias, w_most: int) -> Finish | No
         return Finish("any", some.start, bias, arrays)
     arrays = (short.most, short.multiplier, short.constant, short.edge, short.shift)
     return Finish("clamped" if p.low >= p.y_zero else "twice", some.start, bias + short.most, arrays)
+
+
+def hybrid_finish(start: int, stored, w_scale, bias) -> Finish | None:
+    if 255 * 128 * stored.shape[1] > INT32_MAX:
+        return None
+    total = stored.sum(1, dtype=np.int32)
+    return Finish("hybrid", start, np.zeros(len(bias), np.int64), (total, w_scale, bias))
 
 
 # ---- packed weights
@@ -311,11 +394,14 @@ def packed_panels(e, p: Product, finish: Finish, units: slice, seen_zero: int, f
 def pack(stored, w_zero: int, finish: Finish, units: slice, seen_zero: int, form: Form):
     """Bytes: the panels of some units of stored weights (units, ...)."""
     count = -(-(units.stop - units.start) // form.width)
-    order = units.start + np.arange(0, count * form.width, form.width)[:, None] + channels(form.vectors, form.lanes)
+    places = np.arange(form.width) if finish.rule == "hybrid" else channels(form.vectors, form.lanes)
+    order = units.start + np.arange(0, count * form.width, form.width)[:, None] + places
     order = order.reshape(-1)
     there = order < units.stop
     chosen = np.minimum(order, units.stop - 1)
     w = stored.reshape(len(stored), -1)[chosen]
+    if finish.rule == "hybrid":
+        w = w.view(np.int8)
     if w_zero:
         w = w.astype(np.int16) - w_zero
     w = np.where(there[:, None], w, w.dtype.type(0))

@@ -7,7 +7,7 @@ from minitfl.engine.blocks import layout
 # `length` places that lie `step` bytes apart in x; in every `pitch` of them the first `width` are pixels of y.
 CONV_INT = layout(
     "ConvInt",
-    "x x_start x_flip y y_start config weights panels together panel_nbytes numbers_start"
+    "x x_start x_flip y y_start config image_numbers weights panels together panel_nbytes numbers_start"
     " images image_nbytes lines line_nbytes line_y_nbytes length step pitch width groups places"
     " rows row_nbytes taps tap_nbytes chunks pixel_y_nbytes channels low high flip",
 )

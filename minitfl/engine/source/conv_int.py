@@ -5,21 +5,18 @@ memory on the stack, and are finished from there, row by row. A panel lies as it
 which they are met, then the numbers that finish its channels.
 """
 
-from llvmlite import ir
 from numba import types
 
 from minitfl.engine.isa import compiled
 from minitfl.engine.layouts.conv_int import CONV_INT, SHAPES
+from minitfl.engine.layouts.hybrid import IMAGE_NBYTES
 from minitfl.engine.source import amx
 from minitfl.engine.source.dot import dot
+from minitfl.engine.source.finish import FINISHES, make_finish
 from minitfl.engine.source.ir import (
-    F64,
-    I1,
     I32,
     add,
     address,
-    constant,
-    copy_bytes,
     inline,
     load,
     loop,
@@ -28,22 +25,13 @@ from minitfl.engine.source.ir import (
     splat,
     stack,
     store,
-    store_masked,
     vector,
     word,
-)
-from minitfl.engine.source.rescale import (
-    NUMBERS_NBYTES,
-    byte_splat,
-    load_numbers,
-    rescale_real,
-    rescale_twice,
-    rescaled,
-    rows_of_bytes,
 )
 
 LANES = compiled().lanes
 AT = types.int64
+KINDS = (*FINISHES, "hybrid")
 SUMS = types.void(*[AT] * 13)
 
 
@@ -117,89 +105,6 @@ def make_tiles(signed):
     return inline(SUMS, emit)
 
 
-# ---- from sums to bytes
-
-
-def _twice(b, at):
-    n = load_numbers(b, at)
-    return NUMBERS_NBYTES, lambda u: rescaled(b, u, n)
-
-
-def _clamped(b, at):
-    n = load_numbers(b, at)
-    return NUMBERS_NBYTES, lambda u: rescaled(b, u, n, signed=False)
-
-
-def _any(b, at):
-    multiplier, shift, zero = (load(b, add(b, at, i * 4 * LANES), vector(I32, LANES), 4) for i in range(3))
-    return 12 * LANES, lambda x: same(b, "sadd.sat", rescale_twice(b, x, multiplier, shift), zero)
-
-
-def _real(b, at):
-    type = vector(F64, LANES)
-    factor, zero = (load(b, add(b, at, i * 8 * LANES), type, 4) for i in range(2))
-    low, high = constant(type, -(2.0**30)), constant(type, 2.0**30)
-    return 16 * LANES, lambda x: rescale_real(b, x, factor, zero, low, high)
-
-
-# how a vector of sums becomes stored values that are not yet clamped; emit.conv_int packs their numbers:
-# rescale_twice in its short form, that where the clamp takes all below zero, for any numbers; rescale_real
-FINISHES = {"twice": _twice, "clamped": _clamped, "any": _any, "real": _real}
-
-
-def make_finish(kind, vectors):
-    """finish(sums, count, numbers, y, y_nbytes, channels, low, high, flip): `count` rows of sums to rows of bytes,
-    `channels` in each, y_nbytes apart."""
-    together = 4 // vectors
-    width = vectors * LANES
-
-    def emit(b, sums, count, numbers, y, y_nbytes, channels, low, high, flip):
-        finishes = []
-        for _ in range(vectors):
-            nbytes, finish = FINISHES[kind](b, numbers)
-            finishes.append(finish)
-            numbers = add(b, numbers, nbytes)
-        limits = [byte_splat(b, value) for value in (low, high, flip)]
-        put = _put(b, channels, width)
-
-        def group(i, _):
-            rows, targets = [], []
-            for r in range(together):
-                row = add(b, i, r)
-                if r:  # where there is none the first one again
-                    row = b.select(b.icmp_signed("<", row, count), row, i)
-                at = b.add(sums, b.mul(row, number(4 * width)))
-                loaded = (load(b, add(b, at, v * 4 * LANES), vector(I32, LANES), 4) for v in range(vectors))
-                rows.append([finish(value) for finish, value in zip(finishes, loaded)])
-                targets.append(b.add(y, b.mul(row, y_nbytes)))
-            for row, target in zip(rows_of_bytes(b, rows, *limits), targets):
-                put(row, target)
-            return []
-
-        loop(b, count, [], group, step=together)
-
-    return inline(types.void(*[AT] * 9), emit)
-
-
-def _put(b, channels, width):
-    """put(row, target): stores the first `channels` bytes of a row."""
-    if LANES == 16:
-        bits = b.lshr(number(-1), b.sub(number(64), channels))
-        mask = b.bitcast(b.trunc(bits, ir.IntType(width)) if width < 64 else bits, vector(I1, width))
-        return lambda row, target: store_masked(b, row, target, mask)
-    whole, memory = b.icmp_signed(">=", channels, number(width)), stack(b, width)
-
-    def put(row, target):
-        with b.if_else(whole) as (then, otherwise):
-            with then:
-                store(b, row, target)
-            with otherwise:
-                store(b, row, memory)
-                copy_bytes(b, target, memory, channels)
-
-    return put
-
-
 # ---- units
 
 
@@ -208,6 +113,7 @@ def make_panels(kind, vectors, sums_of, before, nbytes, begin, end):
     finish = make_finish(kind, vectors)
     blocks_of = inline(types.int64(), lambda b: stack(b, 2 * nbytes))
     panel_width = vectors * LANES
+    panel_y_nbytes = panel_width * (4 if kind == "hybrid" else 1)
 
     def panels(block, slots, first, last):
         """Panels first..last - 1: of those that go together, at each group of places, in all lines of all images.
@@ -218,20 +124,18 @@ def make_panels(kind, vectors, sums_of, before, nbytes, begin, end):
         x = address(block, slots, CONV_INT.x) + word(block, CONV_INT.x_start)
         y = address(block, slots, CONV_INT.y) + word(block, CONV_INT.y_start)
         weights = address(block, slots, CONV_INT.weights)
-        groups, places, length = (
-            word(block, CONV_INT.groups),
-            word(block, CONV_INT.places),
-            word(block, CONV_INT.length),
-        )
+        groups, places = word(block, CONV_INT.groups), word(block, CONV_INT.places)
         lines, length = word(block, CONV_INT.lines), word(block, CONV_INT.length)
         pitch, width = word(block, CONV_INT.pitch), word(block, CONV_INT.width)
         panels, together = word(block, CONV_INT.panels), word(block, CONV_INT.together)
         channels, y_nbytes = word(block, CONV_INT.channels), word(block, CONV_INT.pixel_y_nbytes)
         units_together = together * groups * lines * word(block, CONV_INT.images)
         begin(address(block, slots, CONV_INT.config))
-        panel = start = y_line = panel_at = sums = 0
+        images_at = address(block, slots, CONV_INT.image_numbers)
+        panel = start = y_line = panel_at = sums = image = 0
         for unit in range(first, last + 1):
             old_panel, old_start, old_y_line, old_panel_at, old_sums = panel, start, y_line, panel_at, sums
+            old_image = image
             if unit < last:
                 some = unit // units_together
                 rest = unit - some * units_together
@@ -243,7 +147,7 @@ def make_panels(kind, vectors, sums_of, before, nbytes, begin, end):
                 image = all_lines // lines
                 line = all_lines - image * lines
                 panel_at = weights + panel * word(block, CONV_INT.panel_nbytes)
-                y_line = y + all_lines * word(block, CONV_INT.line_y_nbytes) + panel * panel_width
+                y_line = y + all_lines * word(block, CONV_INT.line_y_nbytes) + panel * panel_y_nbytes
                 sums = blocks + (unit & 1) * nbytes
                 sums_of(
                     x + image * word(block, CONV_INT.image_nbytes) + line * word(block, CONV_INT.line_nbytes),
@@ -272,6 +176,7 @@ def make_panels(kind, vectors, sums_of, before, nbytes, begin, end):
                         old_sums + (place - old_start) * (4 * panel_width),
                         count,
                         old_panel_at + word(block, CONV_INT.numbers_start),
+                        images_at + old_image * IMAGE_NBYTES,
                         old_y_line + (row * width + column) * y_nbytes,
                         y_nbytes,
                         min(panel_width, channels - old_panel * panel_width),
@@ -292,7 +197,7 @@ def _vector_forms():
     for vectors, most in SHAPES[compiled().dot, LANES].items():
         for count in {1, most}:
             tile, nbytes = make_tile(count, vectors), count * vectors * LANES * 4
-            for kind in FINISHES:
+            for kind in KINDS:
                 yield f"{kind}{vectors}x{count}", make_panels(kind, vectors, tile, 0, nbytes, nothing, at_end)
 
 
@@ -301,7 +206,7 @@ def _amx_forms():
     before = 16 * amx.ROW_NBYTES
     for signed in (True, False):
         tiles = make_tiles(signed)
-        for kind in FINISHES:
+        for kind in KINDS[:-1] if not signed else KINDS:
             name = f"{kind}amx_{'int8' if signed else 'uint8'}"
             yield name, make_panels(kind, 2, tiles, before, 3 * before, begin, end)
 
