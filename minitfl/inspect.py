@@ -68,7 +68,7 @@ def _totals(graph: Graph, subgraphs: Sequence[dict[str, Any]]) -> dict[str, Any]
 
 def _memory(interpreter: Interpreter) -> dict[str, int]:
     plan = interpreter.memory_plan()
-    names = ("arena", "bound", "workspace", "constants", "variables")
+    names = ("arena", "bound", "workspace", "constants", "packed", "variables")
     return {f"{name}_nbytes": int(getattr(plan, f"{name}_nbytes")) for name in names}
 
 
@@ -243,6 +243,8 @@ def lines(model: dict[str, Any]) -> Iterator[str]:
     if memory:
         yield f"arena       {memory['arena_nbytes']:,} bytes (no plan can do with less than {memory['bound_nbytes']:,})"
         yield f"workspace   {memory['workspace_nbytes']:,} bytes at most, of any one operator"
+        if memory["packed_nbytes"]:
+            yield f"repacked    {memory['packed_nbytes']:,} bytes of constants in another layout"
         if memory["variables_nbytes"]:
             yield f"variables   {memory['variables_nbytes']:,} bytes"
     else:

@@ -404,7 +404,10 @@ experimental_disable_delegate_node_fusion, experimental_force_delegate_node_prof
         return labels(self.metadata, self.associated_files)
 
     def memory_plan(self) -> MemoryPlan:
-        """Where the tensors of the primary subgraph lie, and when they are alive. After allocate_tensors()."""
+        """Where the tensors of the primary subgraph lie, when they are alive, and what is needed beside them.
+
+        After allocate_tensors(). Constants are packed for the forms that steps run in, some at the first invoke.
+        """
         return self._interpreter.runtime.instance(0).memory_plan()
 
     # ---- copies, end, looks

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minitfl import arena
 from minitfl.graph import Node, Subgraph, Tensor
 from minitfl.op import WORKSPACE_FREE, Call, Preparation
+from minitfl.packing import packed_in
+
+if TYPE_CHECKING:
+    from minitfl.engine.program import Program
 
 Shape = tuple[int, ...]
 
@@ -48,8 +52,9 @@ class MemoryPlan:
     """The memory of one subgraph, in bytes. Tensors whose shapes depend on data are not in it."""
 
     arena_nbytes: int
-    workspace_nbytes: int  # bounds the temporaries of any one step
+    workspace_nbytes: int  # bounds the temporaries of any one step in NumPy, and what machine code works in
     constants_nbytes: int
+    packed_nbytes: int  # constants that are kept in another layout as well; some are only made when they are needed
     variables_nbytes: int
     bound_nbytes: int  # no arena for these lives can be smaller
     records: tuple[Record, ...]
@@ -76,18 +81,24 @@ class Plan:
     def output_shapes(self) -> tuple[Shape | None, ...]:
         return tuple(self.tensors[i].shape for i in self.subgraph.outputs)
 
-    def memory(self) -> MemoryPlan:
+    def memory(self, program: Program | None = None) -> MemoryPlan:
+        """program: of the steps that run as machine code."""
         records = tuple(
             Record(life.key, self.places[life.key], life.nbytes, life.first, life.last)
             for life in self.lives
             if isinstance(life.key, int)
         )
         # tensors that show the same bytes count once; all constants are views of the file, so their bases tell nothing
+        numpy = [step for n, step in enumerate(self.steps) if program is None or n not in program.ranges]
+        needed = [step.call.workspace if step.call else 0 for step in numpy if not step.skip]
+        packed = packed_in(tuple(step.call.args for step in self.steps if step.call))
         constants = {t.data.__array_interface__["data"][0]: t.nbytes for t in self.tensors if t.data is not None}
         return MemoryPlan(
             arena_nbytes=self.arena_nbytes,
-            workspace_nbytes=WORKSPACE_FREE + max((step.call.workspace for step in self.steps if step.call), default=0),
+            workspace_nbytes=(program.workspace_nbytes if program else 0)
+            + (WORKSPACE_FREE + max(needed) if needed else 0),
             constants_nbytes=sum(constants.values()) + sum(a.nbytes for a in self.folded.values()),
+            packed_nbytes=sum(p.nbytes for p in packed) + (program.constants_nbytes if program else 0),
             variables_nbytes=sum(t.nbytes for t in self.tensors if t.is_variable and t.shape is not None),
             bound_nbytes=self.bound_nbytes,
             records=records,

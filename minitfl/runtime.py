@@ -127,7 +127,7 @@ class Instance:
     def memory_plan(self) -> MemoryPlan:
         if self.frame is None or not self.ready:
             raise ModelRuntimeError("the memory plan is made by allocate_tensors()")
-        return self.frame.plan.memory()
+        return self.frame.plan.memory(self.frame.fast.program if self.frame.fast is not None else None)
 
 
 def _keep_inputs(old: Frame, new: Frame) -> None:

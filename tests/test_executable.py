@@ -395,6 +395,24 @@ def int8_convolution(batch):
     return m
 
 
+def test_the_memory_plan_counts_what_is_packed():
+    made = instance(int8_convolution(1))
+    assert made.memory_plan().packed_nbytes == 0
+    run(made, x=np.ones((1, 4, 4, 2)))
+    assert made.memory_plan().packed_nbytes == 4 * 2 * 2  # one filter, as floats
+
+
+def test_the_memory_plan_of_machine_code():
+    made = instance(int8_convolution(1))
+    program = type("Program", (), {"ranges": {0: (0, 1)}, "workspace_nbytes": 128, "constants_nbytes": 256})()
+    numpy = made.memory_plan().workspace_nbytes
+    assert numpy >= WORKSPACE_FREE
+    half = made.frame.plan.memory(program)
+    assert (half.workspace_nbytes, half.packed_nbytes) == (128 + numpy, 256)
+    program.ranges[1] = (1, 2)
+    assert made.frame.plan.memory(program).workspace_nbytes == 128
+
+
 def test_a_filter_is_packed_once():
     made = instance(int8_convolution(1))
     planner = made.runtime.planner
