@@ -1,6 +1,7 @@
 """Machine code on disk: what is believed, where it lies, when it is stale, and how it gets there."""
 
 import ast
+import importlib.util
 import json
 import os
 import shutil
@@ -23,6 +24,10 @@ from minitfl.engine.cache import Code, Keys, Store
 from minitfl.engine.engine import DRIVER, _Run
 from minitfl.engine.library import Library
 from minitfl.engine.sources import SOURCE, Sources, module_of
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("numba") is None or isa.best() is None, reason="there is nothing to compile with or for"
+)
 
 PAD = "move.pad"
 CODE = Code(PAD, ("memcpy", "memset"), b"machine code")

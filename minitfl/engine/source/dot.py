@@ -4,6 +4,7 @@ x and w hold 4 bytes in each lane of 32 bits. All forms take int8, but for "vnni
 """
 
 from llvmlite import ir
+from llvmlite.binding import llvm_version_info
 
 from minitfl.engine.isa import compiled
 from minitfl.engine.source.ir import I8, I16, call, constant, vector
@@ -11,11 +12,11 @@ from minitfl.engine.source.ir import I8, I16, call, constant, vector
 DOT = {"amx": "vnni"}.get(compiled().dot, compiled().dot)
 
 
-def _vnni(b, sums, x, w):
+def vnni(b, sums, x, w):
     lanes = sums.type.count
-    bytes = vector(I8, 4 * lanes)
+    type = vector(I8, 4 * lanes) if llvm_version_info[0] >= 22 else sums.type  # the intrinsic takes bytes since then
     name = f"llvm.x86.avx512.vpdpbusd.{32 * lanes}"
-    return call(b, name, sums.type, sums, b.bitcast(x, bytes), b.bitcast(w, bytes))
+    return call(b, name, sums.type, sums, b.bitcast(x, type), b.bitcast(w, type))
 
 
 def _sdot(b, sums, x, w):
@@ -36,7 +37,7 @@ def _widen(b, sums, x, w):
     return sums
 
 
-dot = {"vnni": _vnni, "sdot": _sdot, "pairs": _pairs, "widen": _widen}[DOT]
+dot = {"vnni": vnni, "sdot": _sdot, "pairs": _pairs, "widen": _widen}[DOT]
 
 
 def _every_other_byte(b, value, odd):

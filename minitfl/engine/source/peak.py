@@ -9,6 +9,7 @@ from numba import types
 
 from minitfl.engine.isa import compiled
 from minitfl.engine.layouts.peak import CHAINS, PEAK, TILES
+from minitfl.engine.source.dot import vnni
 from minitfl.engine.source.ir import (
     F32,
     I8,
@@ -38,13 +39,6 @@ SUMS = vector(I32, ISA.lanes)
 def fused(b, sum, x, w):
     """float32."""
     return fma(b, x, w, sum)
-
-
-def vnni(b, sum, x, w):
-    """Four products of bytes in each lane."""
-    bytes = vector(I8, NBYTES)
-    name = f"llvm.x86.avx512.vpdpbusd.{8 * NBYTES}"
-    return call(b, name, SUMS, sum, b.bitcast(x, bytes), b.bitcast(w, bytes))
 
 
 def pairs(b, sum, x, w):
