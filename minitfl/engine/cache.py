@@ -70,10 +70,12 @@ class Store:
             with os.fdopen(handle, "wb") as file:
                 file.write(FORMAT + _checksum(code.kernel, key, body) + body)
             os.replace(name, self._path(code.kernel, key))
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 os.unlink(name)
-            raise
+            # Windows does not replace a file that another process reads; what it reads is as good
+            if not isinstance(error, PermissionError) or self.get(code.kernel, key) is None:
+                raise
         self._prune(code.kernel)
 
     def writable(self) -> bool:

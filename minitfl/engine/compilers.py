@@ -20,6 +20,7 @@ from minitfl.engine.isa import Isa, host_best
 
 MOST_PROCESSES = 4
 ORDERS_EACH = 4  # that make a process of its own worth Numba's import
+NICENESS = 5  # a fourth of a processor that NumPy keeps busy, so that it is not for long
 _START = (
     "import sys, json; first = json.loads(sys.stdin.readline()); sys.path[:] = first['path'];"
     " from minitfl.engine.build import main; main(first)"
@@ -99,7 +100,7 @@ class Compilers:
             options["creationflags"] = subprocess.CREATE_NO_WINDOW | subprocess.BELOW_NORMAL_PRIORITY_CLASS
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": errors}
         popen = subprocess.Popen([python, "-c", _START], text=True, **pipes, **options)
-        first = {"path": _path(), "isa": self._isa.name, "folder": str(folder), "nice": 0 if waiting else 10}
+        first = {"path": _path(), "isa": self._isa.name, "folder": str(folder), "nice": 0 if waiting else NICENESS}
         assert popen.stdin is not None
         popen.stdin.write(json.dumps(first) + "\n")
         return _Process(popen, errors)

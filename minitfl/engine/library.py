@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from minitfl.engine.cache import Code, Keys, Store, cache_folder
 from minitfl.engine.isa import Isa, best
-from minitfl.engine.sources import Sources
+from minitfl.engine.sources import SOURCE, Sources
 
 if TYPE_CHECKING:
     from minitfl.engine.compilers import Compilers
@@ -191,6 +191,6 @@ def _at_hand(names: Iterable[str]) -> bool:
 
 @cache
 def library() -> Library | None:
-    """The library of the best instruction set; None where there is none."""
+    """The library of the best instruction set; None where there is none, or no source to compile, as in an archive."""
     isa = best()
-    return None if isa is None else Library(isa)
+    return None if isa is None or Sources().text(f"{SOURCE}.driver") is None else Library(isa)

@@ -55,13 +55,16 @@ def path(store, kernel=PAD):
     return next(store.folder.glob(f"{kernel}-*"))
 
 
-def convolution():
+def convolution(type="float32"):
     """CONV_2D of 3x3 windows and a border."""
     chance = np.random.default_rng(0)
     m = Model()
-    x, y = m.input((1, 5, 5, 3), name="x"), m.tensor((1, 5, 5, 4), name="y")
-    w, bias = (m.constant(chance.uniform(-1, 1, shape).astype(np.float32)) for shape in ((4, 3, 3, 3), (4,)))
-    m.op("CONV_2D", [x, w, bias], [y], padding="SAME", stride_h=1, stride_w=1)
+    numbers = {} if type == "float32" else {"scale": 0.5, "zero_point": 0}
+    x, y = m.input((1, 5, 5, 3), type, name="x", **numbers), m.tensor((1, 5, 5, 4), type, name="y", **numbers)
+    w = m.constant((3 * chance.uniform(-1, 1, (4, 3, 3, 3))).astype(type), **numbers)
+    bias = np.zeros(4, np.float32) if type == "float32" else np.zeros(4, np.int32)
+    bias = m.constant(bias, **({} if type == "float32" else {"scale": 0.25, "zero_point": 0}))
+    m.op("CONV_2D", [x, w, bias], [y], version=3, padding="SAME", stride_h=1, stride_w=1)
     m.output(y)
     return m.content()
 
@@ -171,6 +174,22 @@ def test_many_fill_it_at_once(store):
     for thread in threads:
         thread.join()
     assert len(done) == 160 and len(list(store.folder.iterdir())) == 1
+
+
+def test_a_file_that_cannot_be_replaced(store, monkeypatch):
+    """As on Windows, while another process reads it."""
+
+    def refuse(source, target):
+        raise PermissionError(target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PermissionError):
+        store.put(KEY, CODE)
+    monkeypatch.undo()
+    store.put(KEY, CODE)
+    monkeypatch.setattr(os, "replace", refuse)
+    store.put(KEY, CODE)
+    assert store.get(PAD, KEY) == CODE and len(list(store.folder.iterdir())) == 1
 
 
 def test_where_it_lies(monkeypatch, tmp_path):
@@ -436,24 +455,28 @@ def test_two_threads_bind_at_once(library, monkeypatch):
         np.testing.assert_allclose(result, expected, rtol=1e-5)
 
 
-def test_first_in_numpy_then_fast(library, monkeypatch):
+@pytest.mark.parametrize(("type", "packings"), [("float32", 0), ("int8", 1)])
+def test_first_in_numpy_then_fast(library, monkeypatch, type, packings):
     from minitfl.engine import engine
 
     monkeypatch.setattr(engine, "library", lambda: library)
     monkeypatch.setenv("MINITFL_KERNELS", "auto")
-    interpreter = Interpreter(model_content=convolution())
-    x = np.ones((1, 5, 5, 3), np.float32)
+    interpreter = Interpreter(model_content=convolution(type))
+    x = np.ones((1, 5, 5, 3), type)
     first = interpreter(x)["y"]
     frame = interpreter._interpreter.runtime.instance(0).frame
     planner = interpreter._interpreter.runtime.planner
-    assert frame.fast is None and planner.packings == 0  # nothing is packed for code that is not there
+    # nothing is packed for code that is not there
+    assert frame.fast is None and planner.packings == packings
     start = time.monotonic()
     while frame.fast is None and time.monotonic() - start < 60:
         last = interpreter(x)["y"]
         time.sleep(0.01)
     np.testing.assert_allclose(interpreter(x)["y"], first, rtol=1e-5)
     np.testing.assert_allclose(last, first, rtol=1e-5)
-    assert frame.fast is not None
+    assert frame.fast is not None and planner.packings == packings + 1
+    # what NumPy needed is given back
+    assert interpreter.memory_plan().packed_nbytes == frame.fast.program.constants_nbytes
 
 
 # ---- what goes wrong
@@ -496,6 +519,13 @@ def test_no_python_to_compile_with(library, monkeypatch):
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(RuntimeError, match="no Python to compile kernels with"):
         library.wait([DRIVER])
+
+
+def test_no_source_to_compile(monkeypatch):
+    from minitfl.engine import library
+
+    monkeypatch.setattr(library.Sources, "text", lambda self, module: None)
+    assert library.library.__wrapped__() is None
 
 
 def test_numba_is_missing(monkeypatch):
