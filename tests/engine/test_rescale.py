@@ -29,7 +29,7 @@ def rows_form(vectors, signed):
         n = [source.load_numbers(b, add(b, table, v * source.NUMBERS_NBYTES)) for v in range(vectors)]
         at = [[add(b, sums, (r * vectors + v) * 4 * LANES) for v in range(vectors)] for r in range(rows)]
         made = [[source.rescaled(b, load(b, a, vector(I32, LANES)), m, signed) for a, m in zip(row, n)] for row in at]
-        limits = (source.byte_splat(b, v) for v in (low, high, flip))
+        limits = [source.byte_splat(b, v) for v in (low, high, flip)]
         for r, row in enumerate(source.rows_of_bytes(b, made, *limits)):
             store(b, row, add(b, y, r * vectors * LANES))
 

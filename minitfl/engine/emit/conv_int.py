@@ -241,6 +241,8 @@ def panels(e, p: Product, source, group: int, count: int, window: Window, lines:
     seen_zero = p.x_zero + (0 if not turned else 128 if x_type == "int8" else -128)
     y_nbytes = 4 if hybrid else 1
     y_turn = -128 if p.y.type == "uint8" else 0
+    whole = not hybrid and (p.low, p.high, p.y.type) == (-128, 127, "int8")
+    kind = f"{finish.rule}_whole" if whole else finish.rule
     window = replace(window, tap_nbytes=0, taps=parts) if parts > 1 else window
     for start, stop, vectors in split(e.isa, amx, units):
         form = Form(vectors, e.isa.lanes, 64 if amx else 4, window.rows * window.taps // parts, window.depth, parts)
@@ -254,7 +256,7 @@ def panels(e, p: Product, source, group: int, count: int, window: Window, lines:
         number = -(-(stop - start) // form.width)
         packed = packed_panels(e, p, finish, slice(some.start + start, some.start + stop), seen_zero, form)
         e.add(
-            f"conv_int.{finish.rule}{name}",
+            f"conv_int.{kind}{name}",
             number * images["images"] * lines.lines * groups,
             CONV_INT,
             x=source,
@@ -307,7 +309,7 @@ def split(isa, amx: bool, units: int) -> list[tuple[int, int, int]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finish:
-    """A name of source.conv_int.FINISHES, and for each unit what is added to the bias, and the numbers of the rule."""
+    """A name of source.finish.FINISHES, and for each unit what is added to the bias, and the numbers of the rule."""
 
     rule: str
     start: int  # the first unit

@@ -12,7 +12,7 @@ from minitfl.engine.layouts.conv_int import CONV_INT, SHAPES
 from minitfl.engine.layouts.hybrid import IMAGE_NBYTES
 from minitfl.engine.source import amx
 from minitfl.engine.source.dot import dot
-from minitfl.engine.source.finish import FINISHES, make_finish
+from minitfl.engine.source.finish import KINDS, make_finish
 from minitfl.engine.source.ir import (
     I32,
     add,
@@ -31,7 +31,6 @@ from minitfl.engine.source.ir import (
 
 LANES = compiled().lanes
 AT = types.int64
-KINDS = (*FINISHES, "hybrid")
 SUMS = types.void(*[AT] * 13)
 
 
@@ -111,7 +110,7 @@ def make_tiles(signed):
 def make_panels(kind, vectors, sums_of, before, nbytes, begin, end):
     """nbytes: of a block of sums on the stack, which begins `before` bytes before those of the first place."""
     finish = make_finish(kind, vectors)
-    blocks_of = inline(types.int64(), lambda b: stack(b, 2 * nbytes))
+    blocks_of = inline(types.int64(), lambda b: stack(b, 2 * nbytes + 4))  # odd lanes are loaded 4 bytes on
     panel_width = vectors * LANES
     panel_y_nbytes = panel_width * (4 if kind == "hybrid" else 1)
 
@@ -206,7 +205,7 @@ def _amx_forms():
     before = 16 * amx.ROW_NBYTES
     for signed in (True, False):
         tiles = make_tiles(signed)
-        for kind in KINDS[:-1] if not signed else KINDS:
+        for kind in KINDS:
             name = f"{kind}amx_{'int8' if signed else 'uint8'}"
             yield name, make_panels(kind, 2, tiles, before, 3 * before, begin, end)
 

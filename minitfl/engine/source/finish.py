@@ -42,42 +42,53 @@ FINISH = types.void(*[types.int64] * 10)
 
 def make_finish(kind, vectors):
     """finish(sums, count, numbers, image, y, y_nbytes, channels, low, high, flip): `count` rows of sums to rows of
-    `channels` stored values, y_nbytes apart. kind: one of FINISHES, or "hybrid"."""
+    `channels` stored values, y_nbytes apart. kind: one of KINDS."""
     return make_float_finish(vectors) if kind == "hybrid" else make_byte_finish(kind, vectors)
 
 
 # ---- bytes
 
 
-def _twice(b, at):
-    n = load_numbers(b, at)
-    return NUMBERS_NBYTES, lambda u: rescaled(b, u, n)
+def _short(b, numbers, signed):
+    n = load_numbers(b, numbers)
+    sums = vector(I32, LANES)
+
+    def finish(at):  # the odd lanes are loaded, not shifted, as there is more time for loads
+        return rescaled(b, load(b, at, sums, 4), n, signed, odd=load(b, add(b, at, 4), sums, 4))
+
+    return NUMBERS_NBYTES, finish
 
 
-def _clamped(b, at):
-    n = load_numbers(b, at)
-    return NUMBERS_NBYTES, lambda u: rescaled(b, u, n, signed=False)
+def _twice(b, numbers):
+    return _short(b, numbers, signed=True)
 
 
-def _any(b, at):
-    multiplier, shift, zero = (load(b, add(b, at, i * 4 * LANES), vector(I32, LANES), 4) for i in range(3))
-    return 12 * LANES, lambda x: same(b, "sadd.sat", rescale_twice(b, x, multiplier, shift), zero)
+def _clamped(b, numbers):
+    return _short(b, numbers, signed=False)
 
 
-def _real(b, at):
-    type = vector(F64, LANES)
-    factor, zero = (load(b, add(b, at, i * 8 * LANES), type, 4) for i in range(2))
+def _any(b, numbers):
+    type = vector(I32, LANES)
+    multiplier, shift, zero = (load(b, add(b, numbers, i * 4 * LANES), type, 4) for i in range(3))
+    return 12 * LANES, lambda at: same(b, "sadd.sat", rescale_twice(b, load(b, at, type, 4), multiplier, shift), zero)
+
+
+def _real(b, numbers):
+    sums, type = vector(I32, LANES), vector(F64, LANES)
+    factor, zero = (load(b, add(b, numbers, i * 8 * LANES), type, 4) for i in range(2))
     low, high = constant(type, -(2.0**30)), constant(type, 2.0**30)
-    return 16 * LANES, lambda x: rescale_real(b, x, factor, zero, low, high)
+    return 16 * LANES, lambda at: rescale_real(b, load(b, at, sums, 4), factor, zero, low, high)
 
 
-# how a vector of sums becomes stored values that are not yet clamped; emit.conv_int packs their numbers:
-# rescale_twice in its short form, that where the clamp takes all below zero, for any numbers; rescale_real
+# how the vector of sums at an address becomes stored values that are not yet clamped; emit.conv_int packs the numbers.
+# Of rescale_twice: its short form, that where a clamp takes all below zero, that for any numbers; then rescale_real
 FINISHES = {"twice": _twice, "clamped": _clamped, "any": _any, "real": _real}
+KINDS = (*FINISHES, *(f"{kind}_whole" for kind in FINISHES), "hybrid")
 
 
 def make_byte_finish(kind, vectors):
-    """What leaves the values of low..high is clamped, then turned over by flip."""
+    """Values are clamped to low..high, then turned over by flip; where the kind is a whole one all int8 is left."""
+    kind, _, whole = kind.partition("_")
     together = 4 // vectors
     width = vectors * LANES
 
@@ -87,7 +98,7 @@ def make_byte_finish(kind, vectors):
             nbytes, finish = FINISHES[kind](b, numbers)
             finishes.append(finish)
             numbers = add(b, numbers, nbytes)
-        limits = [byte_splat(b, value) for value in (low, high, flip)]
+        limits = [] if whole else [byte_splat(b, value) for value in (low, high, flip)]
         put = _put(b, channels, width)
 
         def group(i, _):
@@ -97,8 +108,7 @@ def make_byte_finish(kind, vectors):
                 if r:  # where there is none the first one again
                     row = b.select(b.icmp_signed("<", row, count), row, i)
                 at = b.add(sums, b.mul(row, number(4 * width)))
-                loaded = (load(b, add(b, at, v * 4 * LANES), vector(I32, LANES), 4) for v in range(vectors))
-                rows.append([finish(value) for finish, value in zip(finishes, loaded)])
+                rows.append([finish(add(b, at, v * 4 * LANES)) for v, finish in enumerate(finishes)])
                 targets.append(b.add(y, b.mul(row, y_nbytes)))
             for row, target in zip(rows_of_bytes(b, rows, *limits), targets):
                 put(row, target)

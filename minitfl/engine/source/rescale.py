@@ -45,11 +45,15 @@ def load_numbers(b, address):
     return Numbers(*multipliers, *constants, *(load(b, a, narrow, 4) for a in at[3:]))
 
 
-def rescaled(b, u, n, signed=True):
-    """u rescaled, with the zero point added; int32. signed=False where the activation clamps all that is below zero."""
+def rescaled(b, u, n, signed=True, odd=None):
+    """u rescaled, with the zero point added; int32. signed=False where the activation clamps all that is below zero.
+
+    odd: the odd lanes of u in the place of even ones, if they are at hand.
+    """
     pairs = b.bitcast(u, n.even.type)
     even = b.add(b.mul(low_half(b, pairs), n.even), n.even_constant)
-    odd = b.add(b.mul(high_half(b, pairs), n.odd), n.odd_constant)
+    odd = high_half(b, pairs) if odd is None else low_half(b, b.bitcast(odd, n.even.type))
+    odd = b.add(b.mul(odd, n.odd), n.odd_constant)
     y = interleaved(b, high_half(b, even), odd, u.type)
     if signed:
         y = b.select(b.icmp_signed("<", y, n.edge), b.sub(y, constant(u.type, 1)), y)
@@ -114,14 +118,17 @@ def narrowed(b, sums):
     return b.trunc(lined, bytes)
 
 
-def rows_of_bytes(b, sums, low, high, flip):
+def rows_of_bytes(b, sums, low=None, high=None, flip=None):
     """Four vectors, which are 1, 2 or 4 rows one after the other, as rows of bytes in order: see emit.rescale.channels.
 
-    low, high, flip: vectors of int8, four times as many; what is clamped is turned over by `flip`, 0 or -128 for uint8.
+    low, high, flip: vectors of int8, four times as many; what is clamped is turned over by flip, 0 or -128 for uint8.
+    Without them all int8 come out as they are.
     """
     rows, vectors = len(sums), len(sums[0])
     flat = [s for row in sums for s in row]
-    y = b.xor(same(b, "smin", same(b, "smax", narrowed(b, flat), low), high), flip)
+    y = narrowed(b, flat)
+    if low is not None:
+        y = b.xor(same(b, "smin", same(b, "smax", y, low), high), flip)
     if rows == 1:
         return [y]
     lanes = flat[0].type.count
