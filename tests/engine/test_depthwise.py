@@ -65,3 +65,19 @@ def test_integers(drawn, kind, seed):
     m.op("DEPTHWISE_CONV_2D", [x, w, bias], [y], **options)
     m.output(y)
     assert between(m.content(), seed=seed)["numba"] == ["DEPTHWISE_CONV_2D"]
+
+
+@given(geometries(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_hybrid(drawn, per_channel, seed):
+    batch, size, channels, units, filter, options = drawn
+    chance = np.random.default_rng(seed)
+    m = Model()
+    x = m.input((batch, *size, channels))
+    count = units if per_channel else 1
+    w = m.constant(chance.integers(-127, 127, (1, *filter, units), endpoint=True).astype(np.int8),
+                   scale=chance.uniform(0.001, 0.02, count), zero_point=[0] * count, axis=3 * per_channel)  # fmt: skip
+    bias = m.constant(chance.uniform(-1, 1, units).astype(np.float32))
+    y = m.tensor((1, 1, 1, units))
+    m.op("DEPTHWISE_CONV_2D", [x, w, bias], [y], **options)
+    m.output(y)
+    assert between(m.content(), seed=seed)["numba"] == ["DEPTHWISE_CONV_2D"]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from minitfl.engine.emit import emits
+from minitfl.engine.emit.borders import behind
+from minitfl.engine.emit.conv_int import quantized
 from minitfl.engine.emit.rescale import channels as places_of
-from minitfl.engine.emit.rescale import numbers, rescaling
+from minitfl.engine.emit.rescale import numbers, picked, rescaling
 from minitfl.engine.layouts.depthwise import DEPTHWISE, SIDES, float_tile, int_tile, places
 from minitfl.engine.layouts.move import REPEAT
 from minitfl.memory import aligned
@@ -14,27 +19,57 @@ from minitfl.memory import aligned
 GROUP_NBYTES = 1024  # of a pixel, which a tile takes before the next tile begins
 
 
+class Windows(NamedTuple):
+    """Where the windows of a node lie, and how many channels (of x, of y) there are."""
+
+    images: tuple[int, int, int]
+    outputs: tuple[int, int]
+    channels: tuple[int, int]
+    taps: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    pad: tuple[int, int]
+
+    @property
+    def tiled(self) -> bool:
+        """Are there kernels for the filter's size?"""
+        square = self.taps[0] == self.taps[1] and self.stride[0] == self.stride[1]
+        phases = self.stride[0] == 1 or max(self.dilation) == 1
+        return square and self.taps[0] in SIDES and self.stride[0] <= 2 and phases
+
+    def row_nbytes(self, size: int, block: int) -> int:
+        """Of a row outside the image, for values of `size` bytes and blocks of channels."""
+        return size * ((self.images[2] + self.taps[1] * self.dilation[1]) * self.channels[1] + block)
+
+
+def windows_of(x, w, y, stride, dilation, pad):
+    batch, height, width, depth = x.known_shape
+    _, out_height, out_width, units = y.known_shape
+    outputs = out_height, out_width
+    return Windows((batch, height, width), outputs, (depth, units), w.known_shape[1:3], stride, dilation, pad)
+
+
 @emits("depthwise.depthwise_float")
 def depthwise_float(e, x, w, bias, stride, dilation, pad, low, high, y):
     if e.contents(w) is None or e.contents(bias) is None or y.size == 0:
         return False
     stored, lanes = e.contents(bias), e.isa.lanes
+    source = windows_of(x, w, y, stride, dilation, pad)
+    nbytes = source.row_nbytes(4, lanes)
     tiles(
         e,
+        source,
         "depthwise_float",
         float_tile(e.isa),
-        x,
-        w,
-        y,
-        (stride, dilation, pad),
         lanes,
+        (4, 4),
+        x=e.tensor(x),
+        y=e.tensor(y),
         weights=e.packed(w, ("vectors", stored.tobytes()), lambda weights: vectors(weights, stored, lanes)),
-        block_nbytes=4 * lanes * (1 + w.known_shape[1] * w.known_shape[2]),
-        outside=0,
+        block_nbytes=4 * lanes * (1 + math.prod(source.taps)),
+        outside=e.packed(w, ("row", 0, nbytes), lambda _: row_of(0, nbytes)),
         low=low,
         high=high,
-        turn_x=0,
-        turn_y=0,
     )
 
 
@@ -42,11 +77,11 @@ def depthwise_float(e, x, w, bias, stride, dilation, pad, low, high, y):
 def depthwise_int(
     e, x, x_zero, w, w_zero, exact, bias, multiplier, shift, y_zero, low, high, rule, stride, dilation, pad, y
 ):
-    stored = e.input(1)
-    weights, bias = e.contents(stored), e.contents(bias)
+    w = e.input(1)
+    weights, bias = e.contents(w), e.contents(bias)
     if x.type not in ("int8", "uint8") or rule != "twice" or weights is None or bias is None or y.size == 0:
         return False
-    turn_x, turn_y = 128 if x.type == "int8" else 0, 0 if x.type == "int8" else 128
+    turn_x, turn_y = (128, 0) if x.type == "int8" else (0, 128)
     centered = weights.astype(np.int64) - w_zero
     zero = x_zero + turn_x
     most = np.abs(bias.astype(np.int64)) + np.abs(centered).sum((0, 1, 2)) * max(zero, 255 - zero)
@@ -54,32 +89,26 @@ def depthwise_int(
     if scaled is None:
         return False
     lanes = e.isa.lanes
-    wide = e.isa.dot not in ("vnni", "amx") or centered.min() < -128 or centered.max() > 127
     start = bias + most - zero * centered.sum((0, 1, 2))
-    if is_tiled(weights.shape[1:3], stride, dilation):
-        tile = int_tile(e.isa, weights.shape[1], stride[0])
-        quads = list(places(tile[0], weights.shape[1], stride[0]).values())
-        taps = [(quad, k) for k in range(weights.shape[2]) for quad in quads]
-    else:
-        tile, wide = (1, 1), True
-        quads = [
-            tuple(k if k < weights.shape[1] else None for k in range(i, i + 4)) for i in range(0, weights.shape[1], 4)
-        ]
-        taps = [(quad, k) for quad in quads for k in range(weights.shape[2])]
-    key = ("blocks", *taps, wide, w_zero, start.tobytes(), most.tobytes(), multiplier.tobytes(), shift.tobytes())
+    source = windows_of(x, w, y, stride, dilation, pad)
+    taps, wide = taps_of_blocks(e.isa, source, centered)
+    key = (taps, wide, w_zero, *(a.tobytes() for a in (start, most, multiplier, shift)))
+    nbytes = source.row_nbytes(1, 4 * lanes)
     tiles(
         e,
+        source,
         "depthwise_int",
-        tile,
-        x,
-        stored,
-        y,
-        (stride, dilation, pad),
+        int_tile(e.isa, source.taps[0], stride[0]),
         4 * lanes,
-        ("w" if wide else "") + ("u" if low >= y_zero else ""),
-        weights=e.packed(stored, key, lambda _: blocks(centered, start, scaled, taps, wide, lanes)),
-        block_nbytes=4 * lanes * (4 + len(taps) * (8 if wide else 4)) + 80 * lanes,
-        outside=x_zero % 256,
+        (1, 1),
+        ("w" if wide and source.tiled else "") + ("u" if low >= y_zero else ""),
+        x=e.tensor(x),
+        y=e.tensor(y),
+        weights=e.packed(
+            w, key, lambda _: blocks(centered, start, taps, wide, lanes, lambda units: numbers(scaled, units, lanes))
+        ),
+        block_nbytes=block_nbytes(taps, wide, lanes) + 80 * lanes,
+        outside=e.packed(w, ("row", x_zero, nbytes), lambda _: row_of(x_zero % 256, nbytes)),
         low=low - turn_y,
         high=high - turn_y,
         turn_x=turn_x,
@@ -87,49 +116,85 @@ def depthwise_int(
     )
 
 
-def tiles(e, module, tile, x, w, y, window, channels, kind="", *, outside, **words):
-    """Adds the instruction, by tiles where there are some for the filter's size, and else pixel by pixel.
+@emits("depthwise.depthwise_hybrid")
+def depthwise_hybrid(e, x, w, w_scale, exact, bias, stride, dilation, pad, low, high, y):
+    w = e.input(1)
+    weights, bias = e.contents(w), e.contents(bias)
+    if weights is None or bias is None or y.size == 0:
+        return False
+    centered = weights.astype(np.int64)
+    if np.abs(centered).sum((0, 1, 2)).max() * 255 >= 2**31:
+        return False
+    lanes = e.isa.lanes
+    batch, height, width, channels = x.known_shape
+    after = behind(x, y, w.known_shape[1:3], stride, dilation, pad)
+    padded = pad[0] + height + after[0], pad[1] + width + after[1]
+    copy, table = quantized(e, x, (batch, height, width * channels), padded, pad, channels, True)
+    source = windows_of(x, w, y, stride, dilation, (0, 0))._replace(images=(batch, *padded))
+    taps, wide = taps_of_blocks(e.isa, source, centered)
 
-    window: stride, dilation and padding; channels: of a block; outside: the byte that lies outside the image.
+    def ends(units):
+        sums = centered.sum((0, 1, 2)).astype(np.int32)
+        parts = [picked(a, units, lanes).view(np.uint8) for a in (sums, np.float32(w_scale), np.float32(bias))]
+        return np.concatenate(parts, 1)
+
+    start = -128 * centered.sum((0, 1, 2))
+    key = (taps, wide, np.float32(w_scale).tobytes(), bias.tobytes())
+    tiles(
+        e,
+        source,
+        "depthwise_int",
+        int_tile(e.isa, source.taps[0], stride[0]),
+        4 * lanes,
+        (1, 4),
+        ("w" if wide and source.tiled else "") + "r",
+        x=copy,
+        y=e.tensor(y),
+        table=table,
+        weights=e.packed(w, key, lambda _: blocks(centered, start, taps, wide, lanes, ends)),
+        block_nbytes=block_nbytes(taps, wide, lanes) + 48 * lanes,
+        low=low,
+        high=high,
+        turn_x=128,
+    )
+
+
+def tiles(e, source, module, tile, block, sizes, kind="", *, x, **words):
+    """Adds the instruction of `source`, by tiles where there are some for the filter's size, and else pixel by pixel.
+
+    tile: its rows and pixels; block: its channels; sizes: bytes of the values of x and y.
     """
-    stride, dilation, pad = window
-    taps = w.known_shape[1:3]
-    size = 4 if x.type == "float32" else 1
-    batch, height, width, depth = x.known_shape
-    _, out_height, out_width, units = y.known_shape
-    source = e.tensor(x)
+    batch, height, width = source.images
+    depth, units = source.channels
     if depth < units:
-        source = repeated(e, source, x.size, units // depth, size)
-    tiled = is_tiled(taps, stride, dilation)
-    phases = dilation if tiled else (1, 1)
-    rows = tile[0] if tiled else 1
-    nbytes = size * ((width + taps[1] * dilation[1]) * units + channels)
-    blocks = -(-units // channels)
-    group = max(1, GROUP_NBYTES // (size * channels))
+        x = repeated(e, x, math.prod(source.images) * depth, units // depth, sizes[0])
+    phases = source.dilation if source.tiled else (1, 1)
+    rows = tile[0] if source.tiled else 1
+    blocks = -(-units // block)
+    group = max(1, GROUP_NBYTES // (sizes[0] * block))
     groups = -(-blocks // group)
-    tall = -(-out_height // phases[0])
+    tall = -(-source.outputs[0] // phases[0])
     bands = -(-tall // rows)
+    words = {"table": x, "outside": x, "turn_x": 0, "turn_y": 0} | words  # with a border there is no outside
     e.add(
-        f"{module}.tiles{taps[0]}s{stride[0]}{kind}" if tiled else f"{module}.pixels",
+        f"{module}.tiles{source.taps[0]}s{source.stride[0]}{kind}" if source.tiled else f"{module}.pixels{kind}",
         batch * phases[0] * bands * groups,
         DEPTHWISE,
-        x=source,
-        y=e.tensor(y),
-        outside=e.packed(w, ("row", outside, nbytes), lambda _: row_of(outside, nbytes)),
+        x=x,
         height=height,
         width=width,
-        pixel_nbytes=size * units,
-        out_height=out_height,
-        out_width=out_width,
-        y_pixel_nbytes=size * units,
-        taps_down=taps[0],
-        taps_across=taps[1],
-        stride_down=stride[0],
-        stride_across=stride[1],
-        dilation_down=dilation[0],
-        dilation_across=dilation[1],
-        pad_down=pad[0],
-        pad_across=pad[1],
+        pixel_nbytes=sizes[0] * units,
+        out_height=source.outputs[0],
+        out_width=source.outputs[1],
+        y_pixel_nbytes=sizes[1] * units,
+        taps_down=source.taps[0],
+        taps_across=source.taps[1],
+        stride_down=source.stride[0],
+        stride_across=source.stride[1],
+        dilation_down=source.dilation[0],
+        dilation_across=source.dilation[1],
+        pad_down=source.pad[0],
+        pad_across=source.pad[1],
         phases_down=phases[0],
         phases_across=phases[1],
         groups=groups,
@@ -140,14 +205,9 @@ def tiles(e, module, tile, x, w, y, window, channels, kind="", *, outside, **wor
     )
 
 
-def is_tiled(taps, stride, dilation):
-    square = taps[0] == taps[1] and stride[0] == stride[1]
-    return square and taps[0] in SIDES and stride[0] <= 2 and (stride[0] == 1 or max(dilation) == 1)
-
-
 def repeated(e, x, count, times, size):
     """The slot of a copy of `count` values of `size` bytes, each of which is there as often as `times` says."""
-    target = e.scratch(count * times * size)
+    target = e.scratch(count * times * size + 64)
     e.add(f"move.repeat{size}", count, REPEAT, x=x, y=target, times=times)
     return target
 
@@ -170,28 +230,45 @@ def vectors(w, bias, lanes):
     return packed
 
 
-def blocks(w, start, scaled, taps, wide, lanes):
-    """Bytes (blocks, size of one): see source.depthwise_int. w (1, down, across, units).
+def taps_of_blocks(isa, source, w) -> tuple[tuple[Any, ...], bool]:
+    """(taps, wide): pairs of four taps down, some None, and the one across, in the order of their weights; and whether
+    weights w take 16 bits."""
+    down, across = source.taps
+    if not source.tiled:
+        fours = (tuple(k if k < down else None for k in range(i, i + 4)) for i in range(0, down, 4))
+        return tuple((four, k) for four in fours for k in range(across)), True
+    rows, _ = int_tile(isa, down, source.stride[0])
+    fours = places(rows, down, source.stride[0]).values()
+    wide = isa.dot not in ("vnni", "amx") or w.min() < -128 or w.max() > 127
+    return tuple((four, k) for k in range(across) for four in fours), bool(wide)
 
-    taps: pairs of four taps down, some None, and the one across; in the order of their weights.
+
+def block_nbytes(taps, wide, lanes):
+    """Of a block without the numbers that end it."""
+    return 4 * lanes * (4 + len(taps) * (8 if wide else 4))
+
+
+def blocks(w, start, taps, wide, lanes, ends):
+    """Bytes (blocks, size of one): see source.depthwise_int. w (1, down, across, units), start (units,).
+
+    ends(units): bytes of the numbers that end a block, for the channels in its places.
     """
     units = w.shape[3]
     count = -(-units // (4 * lanes))
     order = places_of(4, lanes)
-    padded = np.zeros((w.shape[1], w.shape[2], count * 4 * lanes), np.int64)
+    padded = np.zeros((*w.shape[1:3], count * 4 * lanes), np.int64)
     padded[..., :units] = w[0]
     made = []
     for block in range(count):
         there = block * 4 * lanes + order
-        begun = np.where(there < units, start[np.minimum(there, units - 1)], 0)
-        parts: list[np.ndarray] = [(begun & 0xFFFFFFFF).astype(np.uint32)]
+        parts: list[np.ndarray] = [(picked(start, there, lanes) & 0xFFFFFFFF).astype(np.uint32)]
         for rows, k in taps:
             four = np.stack([0 * there if row is None else padded[row, k, there] for row in rows], 1)
             four = four.reshape(4, lanes, 4)
             parts.append(
                 np.stack([four[..., 0::2], four[..., 1::2]], 1).astype(np.int16) if wide else four.astype(np.int8)
             )
-        parts.append(numbers(scaled, there, lanes))
+        parts.append(ends(there))
         made.append(np.concatenate([np.ascontiguousarray(p).reshape(-1).view(np.uint8) for p in parts]))
     packed = aligned(sum(a.size for a in made)).reshape(count, -1)
     packed[...] = made

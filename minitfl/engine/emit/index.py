@@ -6,7 +6,7 @@ _MODULES = {
     " division.divide",
     "conv_float": "conv.conv_float dense_rows.dense_float matmul.matmul_float transpose_conv.transpose_float",
     "conv_int": "conv.conv_hybrid conv.conv_int dense_rows.dense_fixed dense_rows.dense_hybrid dense_rows.dense_int",
-    "depthwise": "depthwise.depthwise_float depthwise.depthwise_int",
+    "depthwise": "depthwise.depthwise_float depthwise.depthwise_hybrid depthwise.depthwise_int",
     "lstm": "lstm_float.lstm_float lstm_int.lstm_int",
     "pool": "pool.average_float pool.average_int pool.max_pool",
     "reduce": "normalise.unit reduce.largest reduce.mean_float reduce.mean_int reduce.sum_values",

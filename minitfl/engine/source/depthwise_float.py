@@ -45,8 +45,8 @@ def make_tile(down, across, stride):
     held = REGISTERS - ROWS * PIXELS - 4  # weights that stay in registers, too
 
     def emit(
-        b, block, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes, y_nbytes,
-        rows, pixels, blocks, channels,
+        b, block, table, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes,
+        y_nbytes, rows, pixels, blocks, channels,
     ):  # fmt: skip
         there = [b.icmp_unsigned("<", add(b, top, i), height) for i in lines]
         starts = [b.select(t, b.add(x, b.mul(row_nbytes, number(i))), outside) for i, t in zip(lines, there)]
@@ -90,15 +90,15 @@ def make_tile(down, across, stride):
 
         loop(b, blocks, [], body)
 
-    return inline(types.void(*[types.int64] * 17), emit)
+    return inline(types.void(*[types.int64] * 18), emit)
 
 
 def make_pixel():
     """A tile of one pixel, of a filter of any size, stride and dilation. See depthwise.make_walk."""
 
     def emit(
-        b, block, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes, y_nbytes,
-        rows, pixels, blocks, channels,
+        b, block, table, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes,
+        y_nbytes, rows, pixels, blocks, channels,
     ):  # fmt: skip
         names = "taps_down", "taps_across", "dilation_down", "dilation_across"
         down, across, apart_down, apart_across = (said(b, block, name, I64) for name in names)
@@ -133,7 +133,7 @@ def make_pixel():
 
         loop(b, blocks, [], body)
 
-    return inline(types.void(*[types.int64] * 17), emit)
+    return inline(types.void(*[types.int64] * 18), emit)
 
 
 def limits_of(b, block):
@@ -160,8 +160,8 @@ def put_tile(b, sums, limits, y, row_nbytes, pixel_nbytes, rows, pixels, lanes):
 
 
 KERNELS = {
-    f"tiles{taps}s{stride}": make_walk(make_tile(taps, taps, stride), ROWS, PIXELS, LANES, 4)
+    f"tiles{taps}s{stride}": make_walk(make_tile(taps, taps, stride), ROWS, PIXELS, LANES, 4, 4)
     for taps in SIDES
     for stride in (1, 2)
 }
-KERNELS["pixels"] = make_walk(make_pixel(), 1, 1, LANES, 4)
+KERNELS["pixels"] = make_walk(make_pixel(), 1, 1, LANES, 4, 4)

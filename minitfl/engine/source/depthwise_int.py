@@ -7,7 +7,8 @@ instruction for each of four vectors. A quad of lines serves both rows of a tile
 Products of quads need weights of 8 bits. `wide` kernels take 16 bits, of the even and the odd lines in turn.
 
 Weights lie by blocks: what sums begin with, four vectors of int32; for each column of taps, each quad and each row of a
-tile that sees it: four vectors, or four times two of int16; then the numbers of source.rescale.
+tile that sees it: four vectors, or four times two of int16; then the numbers of source.rescale, or where floats are
+stored, for each of four vectors: the sums of the weights, their scales and the biases.
 """
 
 from llvmlite import ir
@@ -15,9 +16,12 @@ from numba import types
 
 from minitfl.engine.isa import compiled
 from minitfl.engine.layouts.depthwise import SIDES, int_tile, places
+from minitfl.engine.layouts.hybrid import IMAGE
 from minitfl.engine.source.depthwise import make_walk, said
 from minitfl.engine.source.dot import DOT, dot
+from minitfl.engine.source.elementwise import store_first
 from minitfl.engine.source.ir import (
+    F32,
     I8,
     I16,
     I32,
@@ -25,15 +29,15 @@ from minitfl.engine.source.ir import (
     add,
     call,
     choose,
+    clamp,
     constant,
-    copy_bytes,
     first_lanes,
     inline,
     load,
     loop,
     number,
     shuffle,
-    stack,
+    splat,
     store,
     store_masked,
     vector,
@@ -44,7 +48,7 @@ from minitfl.engine.source.rescale import NUMBERS_NBYTES, byte_splat, load_numbe
 ISA = compiled()
 LANES = ISA.lanes
 CHANNELS = 4 * LANES
-BYTES, WORDS, SUMS = vector(I8, CHANNELS), vector(I16, 2 * LANES), vector(I32, LANES)
+BYTES, WORDS, SUMS, FLOATS = vector(I8, CHANNELS), vector(I16, 2 * LANES), vector(I32, LANES), vector(F32, LANES)
 
 
 def dot_words(b, sums, x, w):
@@ -90,7 +94,7 @@ def interleaved(b, lines):
     return [b.bitcast(v, BYTES) for first, last in pairs for v in zipped(first, last, 2)]
 
 
-def make_tile(side, stride, wide, signed):
+def make_tile(side, stride, wide, finisher):
     """See depthwise.make_walk."""
     rows_of_tile, pixels_of_tile = int_tile(ISA, side, stride)
     lines = range((rows_of_tile - 1) * stride + side)
@@ -100,8 +104,8 @@ def make_tile(side, stride, wide, signed):
     column_nbytes = len(place_of) * each
 
     def emit(
-        b, block, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes, y_nbytes,
-        rows, pixels, blocks, channels,
+        b, block, table, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes,
+        y_nbytes, rows, pixels, blocks, channels,
     ):  # fmt: skip
         there = [b.icmp_unsigned("<", add(b, top, i), height) for i in lines]
         starts = [b.select(t, b.add(x, b.mul(row_nbytes, number(i))), outside) for i, t in zip(lines, there)]
@@ -121,8 +125,8 @@ def make_tile(side, stride, wide, signed):
             taps = add(b, at, 4 * CHANNELS)
             numbers = add(b, taps, side * column_nbytes)
             offset = b.mul(n, number(CHANNELS))
-            out, target = b.add(outside, offset), b.add(y, offset)
-            finish = finisher(b, block, numbers, signed, target, rows, y_row_nbytes, b.sub(channels, offset))
+            out = b.add(outside, offset)
+            finish = finisher(b, block, table, numbers, y, offset, rows, y_row_nbytes, channels)
             under_way = {}
             for c in columns:
                 lined = quads_of(offset, out, inside[c])
@@ -148,18 +152,18 @@ def make_tile(side, stride, wide, signed):
 
         loop(b, blocks, [], body)
 
-    return inline(types.void(*[types.int64] * 17), emit)
+    return inline(types.void(*[types.int64] * 18), emit)
 
 
-def make_pixel():
+def make_pixel(finisher):
     """A tile of one pixel, of a filter of any size, stride and dilation. See depthwise.make_walk.
 
     Weights lie by four rows of taps, then by columns.
     """
 
     def emit(
-        b, block, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes, y_nbytes,
-        rows, pixels, blocks, channels,
+        b, block, table, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes,
+        y_nbytes, rows, pixels, blocks, channels,
     ):  # fmt: skip
         names = "taps_down", "taps_across", "dilation_down", "dilation_across", "block_nbytes"
         down, across, apart_down, apart_across, block_nbytes = (said(b, block, name, I64) for name in names)
@@ -188,52 +192,95 @@ def make_pixel():
                 return loop(b, across, sums, tap)
 
             sums = loop(b, down, [load(b, add(b, at, v * CHANNELS), SUMS) for v in range(4)], four_rows, step=4)
-            numbers = add(b, b.add(at, block_nbytes), -4 * NUMBERS_NBYTES)
-            left = b.sub(channels, offset)
-            finisher(b, block, numbers, True, b.add(y, offset), rows, y_row_nbytes, left)([sums], number(0))
+            numbers = add(b, b.add(at, block_nbytes), -finisher.nbytes)
+            finisher(b, block, table, numbers, y, offset, rows, y_row_nbytes, channels)([sums], number(0))
             return []
 
         loop(b, blocks, [], body)
 
-    return inline(types.void(*[types.int64] * 17), emit)
+    return inline(types.void(*[types.int64] * 18), emit)
 
 
-def finisher(b, block, numbers, signed, y, rows, row_nbytes, channels):
-    """finish(sums, nbytes) stores the sums of a pixel: a list of rows of four vectors, of which `rows` are there."""
-    limits = [byte_splat(b, said(b, block, name, I64)) for name in ("low", "high", "turn_y")]
-    full, mask = b.icmp_signed(">=", channels, number(CHANNELS)), first_lanes(b, channels, CHANNELS)
+class Stored:
+    """Makes finish(sums, nbytes), which stores the sums of a pixel: a list of rows of four vectors, of which `rows`
+    are there. first: the block's first channel."""
 
-    def finish(sums, nbytes):
-        n = [load_numbers(b, add(b, numbers, v * NUMBERS_NBYTES)) for v in range(4)]
-        for r, row in enumerate(sums):
-            (stored,) = rows_of_bytes(b, [[rescaled(b, s, m, signed) for s, m in zip(row, n)]], *limits)
-            at = b.add(b.add(y, nbytes), b.mul(row_nbytes, number(r)))
+    nbytes = 4 * NUMBERS_NBYTES
 
-            def put(_, stored=stored, at=at):
-                choose(b, full, lambda: store(b, stored, at), lambda: store_first(b, stored, at, mask, channels))
+    def __init__(self, signed):
+        self.signed = signed
 
-            when(b, b.icmp_signed(">", rows, number(r)), [], put)
+    def __call__(self, b, block, table, numbers, y, first, rows, row_nbytes, channels):
+        limits = [byte_splat(b, said(b, block, name, I64)) for name in ("low", "high", "turn_y")]
+        count = b.sub(channels, first)
+        full = b.icmp_signed(">=", count, number(CHANNELS))
 
-    return finish
+        def finish(sums, nbytes):
+            n = [load_numbers(b, add(b, numbers, v * NUMBERS_NBYTES)) for v in range(4)]
+            for r, row in enumerate(sums):
+                values = [rescaled(b, s, m, self.signed) for s, m in zip(row, n)]
+                (stored,) = rows_of_bytes(b, [values], *limits)
+                at = b.add(b.add(b.add(y, first), nbytes), b.mul(row_nbytes, number(r)))
+
+                def put(_, stored=stored, at=at):
+                    choose(b, full, lambda: store(b, stored, at), lambda: store_first(b, stored, at, count))
+
+                when(b, b.icmp_signed(">", rows, number(r)), [], put)
+
+        return finish
 
 
-def store_first(b, value, at, mask, count):
-    """Stores some bytes of a vector."""
-    if LANES == 16:
-        store_masked(b, value, at, mask)
-        return
-    memory = stack(b, CHANNELS)  # there are no masks of bytes
-    store(b, value, memory)
-    copy_bytes(b, at, memory, count)
+class Real:
+    """Stored for floats: clip(scale of the image * scale of the channel * (sum - zero * sum of weights) + bias)."""
+
+    nbytes = 3 * 4 * CHANNELS
+
+    def __call__(self, b, block, table, numbers, y, first, rows, row_nbytes, channels):
+        low, high = (splat(b, said(b, block, name, F32), LANES) for name in ("low", "high"))
+        scale = splat(b, load(b, add(b, table, 4 * IMAGE.scale), F32), LANES)
+        zero = splat(b, load(b, add(b, table, 4 * IMAGE.zero), I32), LANES)
+
+        def finish(sums, nbytes):
+            for r, row in enumerate(sums):
+                values = []
+                for v, total in enumerate(row):
+                    at = [add(b, numbers, (3 * v + i) * 4 * LANES) for i in range(3)]
+                    total = b.sub(total, b.mul(zero, load(b, at[0], SUMS, 4)))
+                    factor = b.fmul(load(b, at[1], FLOATS, 4), scale)
+                    total = b.fadd(b.fmul(b.sitofp(total, FLOATS), factor), load(b, at[2], FLOATS, 4))
+                    values.append(clamp(b, total, low, high))
+                at = b.add(b.add(y, nbytes), b.mul(row_nbytes, number(r)))
+                when(b, b.icmp_signed(">", rows, number(r)), [], lambda _, v=values, at=at: put(v, at))
+
+        def put(values, at):
+            for i, value in enumerate(in_order(b, values)):
+                channel = add(b, first, i * LANES)
+                mask = first_lanes(b, b.sub(channels, channel), LANES)
+                store_masked(b, value, b.add(at, b.shl(channel, number(2))), mask)
+
+        return finish
 
 
+def in_order(b, values):
+    """Four vectors of channels, which come as rescale.channels says, in their order."""
+    low, high = (shuffle(b, values[i], values[i + 1], range(2 * LANES)) for i in (0, 2))
+    vector_of, lane = (lambda c: c // 4 % 4), (lambda c: c // 16 * 4 + c % 4)
+    places = [vector_of(c) * LANES + lane(c) for c in range(CHANNELS)]
+    return [shuffle(b, low, high, places[i : i + LANES]) for i in range(0, CHANNELS, LANES)]
+
+
+# u: the activation clamps all that is below the zero point; r: real results; w: wide
+FINISHERS = {"": (Stored(True), 1), "u": (Stored(False), 1), "r": (Real(), 4)}
 KERNELS = {
-    f"tiles{side}s{stride}{'w' * wide}{'u' * (not signed)}": make_walk(
-        make_tile(side, stride, wide, signed), *int_tile(ISA, side, stride), CHANNELS, 1
+    f"tiles{side}s{stride}{'w' * wide}{kind}": make_walk(
+        make_tile(side, stride, wide, finisher), *int_tile(ISA, side, stride), CHANNELS, 1, y_nbytes
     )
     for side in SIDES
     for stride in (1, 2)
     for wide in ((False, True) if DOT == "vnni" else (True,))
-    for signed in (True, False)
+    for kind, (finisher, y_nbytes) in FINISHERS.items()
 }
-KERNELS["pixels"] = make_walk(make_pixel(), 1, 1, CHANNELS, 1)
+KERNELS |= {
+    f"pixels{kind}": make_walk(make_pixel(finisher), 1, 1, CHANNELS, 1, y_nbytes)
+    for kind, (finisher, y_nbytes) in FINISHERS.items()
+}
