@@ -11,10 +11,11 @@ import numpy as np
 
 from minitfl.engine.emit import emits
 from minitfl.engine.emit.borders import behind, bordered
-from minitfl.engine.layouts.conv_float import CONV, PACK, shape
+from minitfl.engine.layouts.conv_float import CONV, PACK, tiles
 from minitfl.memory import aligned
 
-SMALL_NBYTES, CHUNK_NBYTES, LARGE_NBYTES = 1 << 16, 1 << 18, 1 << 20  # see tiles_at_once
+PANEL_NBYTES = 3 << 18  # of weights, of which two such panels lie in the second-level cache
+SMALL_NBYTES, CHUNK_NBYTES, LARGE_NBYTES = 1 << 16, 1 << 18, 1 << 20  # see at_once
 FEWEST = 8  # rows by which computed weights are multiplied: for fewer it does not pay to pack them
 MOST = 256  # instructions of a step
 OPEN = (-np.inf, np.inf)
@@ -203,7 +204,7 @@ class Weights:
 
     def __init__(self, e, w, cut, name, bias):
         self.units, self.image_nbytes = len(bias), 0
-        self.widths = cut_up(e, self.units)
+        self.widths = cut_up(e, self.units, cut(e.contents(w)).size // self.units)
         self.half = survives(e.contents(w))
         dtype = np.float16 if self.half else np.float32
         layout = ("panels", name, self.widths, bias.tobytes(), self.half)
@@ -222,7 +223,7 @@ class Computed:
     def __init__(self, e, w, size, strides, images):
         self.units, depth = size
         self.half = False
-        self.widths = cut_up(e, self.units)
+        self.widths = cut_up(e, self.units, depth)
         each = 4 * sum(self.widths) * (1 + depth)
         self.image_nbytes = each if images > 1 else 0
         self.slot = e.scratch(images * each)
@@ -246,7 +247,7 @@ class Computed:
             )
 
 
-def tiles_at_once(x_nbytes, y_nbytes, weights):
+def at_once(x_nbytes, y_nbytes, weights):
     """How many tiles go through all panels together, by what a tile reads and writes, and the number of weights.
 
     Few weights stay in the nearest cache: one tile, so that the output is written in order. A moderate number stays in
@@ -259,18 +260,30 @@ def tiles_at_once(x_nbytes, y_nbytes, weights):
     return max(1, LARGE_NBYTES // (x_nbytes + 1))
 
 
-def cut_up(e, units):
-    """The widths of the panels of so many channels: of the largest tile, and what is left in whole vectors."""
-    lanes = e.isa.lanes
-    widest = shape(e.isa).vectors * lanes
-    full, rest = divmod(units, widest)
-    return (widest,) * full + (-(-rest // lanes) * lanes,) * bool(rest)
+def cut_up(e, units, length):
+    """The widths of panels for so many channels, widest first; of two widths at most, as each takes an instruction.
+
+    A tile four vectors wide needs the fewest loads, one of three is nearly as good, a narrow one for what is left is
+    not. Of long windows a panel is half as wide: two of them must fit the cache, the one in use and the next.
+    """
+    most = max(tiles(e.isa))
+    if most == 4 and 16 * length * e.isa.lanes > PANEL_NBYTES:
+        most = 2
+    vectors = -(-units // e.isa.lanes)
+    full, rest = divmod(vectors, most)
+    widths = (most,) * full + (rest,) * bool(rest)
+    if most == 4 and rest and vectors > 4:
+        if vectors % 3 == 0:
+            widths = (3,) * (vectors // 3)
+        elif rest < 3:
+            widths = (3, 2) if vectors == 5 else (4,) * (full - 3 + rest) + (3,) * (4 - rest)
+    return tuple(v * e.isa.lanes for v in widths)
 
 
 def runs(widths):
     """(width, how many panels have it, the first channel of those) for each width."""
     for width in sorted(set(widths), reverse=True):
-        yield width, widths.count(width), widths.index(width) * max(widths)
+        yield width, widths.count(width), sum(w for w in widths if w > width)
 
 
 def panels(e, weights, limits, **words):
@@ -278,7 +291,7 @@ def panels(e, weights, limits, **words):
 
     words: of CONV, what they say of x, y and a window.
     """
-    tile, lanes = shape(e.isa), e.isa.lanes
+    lanes = e.isa.lanes
     words |= {"image_weights_nbytes": weights.image_nbytes}
     if words["wrap"] == words["step"] and words["y_wrap"] == words["y_step"]:  # all rows are evenly spaced, as one
         spans = (words["pixels"] * words["step"], words["pixels"] * words["y_step"], 0)
@@ -286,22 +299,23 @@ def panels(e, weights, limits, **words):
             words |= {"pixels": words["images"] * words["pixels"], "images": 1}
         words["width"] = words["pixels"]
     length = words["rows"] * words["taps"] * words["depth"]
-    tiles, big = tile.tiles(words["pixels"])
-    chunk = tiles_at_once(tile.pixels * words["step"], tile.pixels * words["y_step"], sum(weights.widths) * length)
     form = "row" if words["pixels"] * words["images"] == 1 else "panels"
     channel_nbytes = 4 + (2 if weights.half else 4) * length
     y_start = words.pop("y_start")
     for width, count, start in runs(weights.widths):
+        tile = tiles(e.isa)[width // lanes]
+        each, big = tile.count(words["pixels"])
+        spans = (tile.pixels * words["step"], tile.pixels * words["y_step"])
         e.add(
             f"conv_float.{form}{width // lanes}" + "half" * weights.half,
-            count * words["images"] * tiles,
+            count * words["images"] * each,
             CONV,
             y_start=y_start + 4 * start,
             weights=weights.slot,
             weights_start=start * channel_nbytes,
-            tiles=tiles,
+            tiles=each,
             big=big,
-            chunk=chunk,
+            chunk=at_once(*spans, sum(weights.widths) * length),
             panels=count,
             panel_nbytes=width * channel_nbytes,
             panel_y_nbytes=4 * width,

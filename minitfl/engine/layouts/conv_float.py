@@ -1,4 +1,4 @@
-"""Words of source.conv_float, and the shapes of its tiles."""
+"""Words of source.conv_float, and its tiles."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,6 @@ from minitfl.engine.blocks import layout
 from minitfl.engine.isa import Isa
 
 UNROLL = 4  # values of depth in a turn of the innermost loop
-AHEAD = 4  # tiles, at least, that share in fetching the next panel
 
 # sums of products of windows, a panel of channels wide; units are tiles: all tiles of all panels, a chunk at a time
 CONV = layout(
@@ -23,18 +22,21 @@ PACK = layout(
 )
 
 
-class Shape(NamedTuple):
-    """Of the largest tile: its sums, the weights of a value of depth and a pixel's value fit the registers."""
+class Tile(NamedTuple):
+    """A tile of some vectors of channels: its sums, a pixel's value and the weights it meets fit the registers."""
 
-    vectors: int  # of channels
     pixels: int
     fewer: int  # pixels of the tiles for what is left of an image
+    ahead: int  # tiles, at least, that share in fetching the next panel
 
-    def tiles(self, pixels: int) -> tuple[int, int]:
+    def count(self, pixels: int) -> tuple[int, int]:
         """(tiles, how many of them are large) for the pixels of an image."""
         big, left = divmod(pixels, self.pixels)
         return big + -(-left // self.fewer), big
 
 
-def shape(isa: Isa) -> Shape:
-    return Shape(2, 6, 4) if isa.lanes == 8 else Shape(2, 14, 8)
+def tiles(isa: Isa) -> dict[int, Tile]:
+    """By the vectors of channels: 16 registers, or 32 of them."""
+    if isa.lanes == 8:
+        return {1: Tile(6, 4, 4), 2: Tile(6, 4, 4)}
+    return {1: Tile(14, 8, 4), 2: Tile(14, 8, 4), 3: Tile(8, 4, 6), 4: Tile(6, 4, 8)}

@@ -9,7 +9,7 @@ float16 that are widened in registers; the bias is always float32.
 from numba import types
 
 from minitfl.engine.isa import compiled
-from minitfl.engine.layouts.conv_float import AHEAD, CONV, PACK, UNROLL, shape
+from minitfl.engine.layouts.conv_float import CONV, PACK, UNROLL, tiles
 from minitfl.engine.source.ir import (
     F16,
     F32,
@@ -38,7 +38,7 @@ from minitfl.engine.source.ir import (
 )
 
 LANES = compiled().lanes
-SHAPE = shape(compiled())
+TILES = tiles(compiled())
 
 
 def make_tile(pixels, vectors, half, checked=False):
@@ -54,7 +54,7 @@ def make_tile(pixels, vectors, half, checked=False):
     stored = vector(F16, LANES) if half else type
     nbytes, w_nbytes = 4 * LANES, (2 if half else 4) * LANES
     ways = 1 if pixels * vectors >= 8 else UNROLL  # sums of one value, for want of others that keep the units busy
-    lines = 0 if pixels == 1 else max(1, UNROLL * vectors * w_nbytes // (64 * AHEAD))
+    lines = 0 if pixels == 1 else max(1, UNROLL * vectors * w_nbytes // (64 * TILES[vectors].ahead))
 
     def emit(
         b, x, y, column, left, width, step, wrap, y_step, y_wrap, rows, row_nbytes, taps, tap_nbytes, depth, weights,
@@ -148,7 +148,7 @@ def make_tile(pixels, vectors, half, checked=False):
 
 
 def make_panels(vectors, half):
-    most, fewer = SHAPE.pixels, SHAPE.fewer
+    most, fewer, fewest = TILES[vectors]
     tile, small_tile = make_tile(most, vectors, half), make_tile(fewer, vectors, half, checked=True)
     turn_nbytes = (2 if half else 4) * LANES * vectors * UNROLL
 
@@ -169,7 +169,7 @@ def make_panels(vectors, half):
         chunk = min(word(block, CONV.chunk), all)
         begin = first // (panels * chunk) * chunk
         size = min(chunk, all - begin)
-        share = min(max(size, AHEAD), 4 * AHEAD)  # tiles that fetch a part of the next panel
+        share = min(max(size, fewest), 4 * fewest)  # tiles that fetch a part of the next panel
         panel = (first - begin * panels) // size
         i = first - begin * panels - panel * size
         for _ in range(first, last):
@@ -257,7 +257,7 @@ def pack(block, slots, first, last):
 
 
 KERNELS = {"pack": pack}
-for vectors in range(1, SHAPE.vectors + 1):
+for vectors in TILES:
     for half in (False, True):
         name = f"{vectors}half" if half else f"{vectors}"
         KERNELS |= {f"panels{name}": make_panels(vectors, half), f"row{name}": make_row(vectors, half)}
