@@ -15,6 +15,8 @@ from minitfl import __version__
 from minitfl.__main__ import main
 from minitfl.build import Model
 from minitfl.commands.classify import parse_labels
+from minitfl.engine.isa import best
+from minitfl.engine.library import library
 from tests.cases import shared_image, shared_model
 
 ROOT = Path(__file__).parents[1]
@@ -258,7 +260,7 @@ def test_inspect_as_json(command, files):
 
 def test_benchmark(command, files):
     code, output, errors = command("benchmark", files / "add.tflite", "--runs", 3, "--kernels", "numpy")
-    assert code == 0 and errors.splitlines()[0] == "minitfl: benchmark: allocating and compiling"
+    assert code == 0 and errors.splitlines()[0] == "minitfl: benchmark: allocating"
     lines = output.splitlines()
     assert lines[0].startswith("add.tflite: 1 nodes, 0 MACs, 1 thread") and "(3 runs)" in lines[1]
     assert lines[-1].split()[:3] == ["0", "ADD", "1x2"] and "numpy" in lines[-1].split()
@@ -278,6 +280,18 @@ def test_benchmark_against_the_official_runtime(command, files, official):
     assert code == 0 and "LiteRT" in output and "ratio " in output and "3 blocks" in output
     found = json.loads(command(*words, "--json")[1])["against"]
     assert found["blocks"] == 3 and found["ratio"] > 0 and found["official_seconds"] > 0
+
+
+def test_benchmark_waits_for_machine_code(command, files, monkeypatch):
+    pytest.importorskip("numba")
+    monkeypatch.setenv("MINITFL_KERNELS", "auto")
+    monkeypatch.setenv("MINITFL_CACHE", str(files / "cache"))
+    library.cache_clear()
+    try:
+        code, output, errors = command("benchmark", files / "add.tflite", "--runs", 1)
+    finally:
+        library.cache_clear()
+    assert code == 0 and ("numba" in output) == ("minitfl: benchmark: compiling" in errors) == (best() is not None)
 
 
 def test_benchmark_where_it_is_missing_or_refuses(command, files, official, monkeypatch):

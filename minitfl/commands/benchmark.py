@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ from minitfl import entry, profiling, rival
 from minitfl.commands import terminal
 from minitfl.commands.files import open_model
 from minitfl.commands.terminal import Column, UsageError
+from minitfl.engine.engine import DRIVER
 from minitfl.interpreter import Interpreter
 
 COLUMNS = tuple(Column(name, right) for name, right in profiling.COLUMNS)
@@ -32,7 +32,10 @@ def add(parsers: Any) -> None:
     parser.add_argument("model", help="a .tflite file")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="how many to use (1)")
     parser.add_argument(
-        "--kernels", choices=("auto", "numpy", "numba"), default="auto", help="auto: numba where it can be had (auto)"
+        "--kernels",
+        choices=("auto", "numpy", "numba"),
+        default="auto",
+        help="auto: numba where it can be had, waited for (auto)",
     )
     parser.add_argument("--runs", type=int, metavar="N", help="how many invokes to time, and how often each node")
     parser.add_argument("--seconds", type=float, default=4.0, help="how long to go on where --runs is not given (4)")
@@ -51,9 +54,11 @@ def benchmark(options: Namespace) -> None:
         raise UsageError(f"--seconds is {options.seconds}")
     if options.against and not rival.installed():
         raise UsageError(f"--against {options.against}: {rival.MISSING}")
-    with _open(options.model, options.kernels, options.threads) as interpreter, terminal.progress("benchmark") as tell:
-        tell("allocating and compiling", 0)
+    interpreter = open_model(options.model, kernels=options.kernels, num_threads=options.threads)
+    with interpreter, terminal.progress("benchmark") as tell:
+        tell("allocating", 0)
         _fill(interpreter)
+        _compile(interpreter, tell)
         share = 0.5 if options.against else 1.0
         found = profiling.profile(interpreter, options.runs, options.seconds, _part(tell, 0, share))
         race = _race(interpreter, options.blocks, _part(tell, share, 1)) if options.against else None
@@ -76,22 +81,25 @@ def _race(interpreter: Interpreter, blocks: int, tell: Callable[[str, float], No
         return None
 
 
-def _open(path: str, kernels: str, threads: int) -> Interpreter:
-    """With machine code from the first run on where there can be any."""
-    if kernels == "auto" and not os.environ.get("MINITFL_KERNELS"):
-        try:
-            return open_model(path, kernels="numba", num_threads=threads)
-        except ValueError:  # numba is not installed; or the model is unsound, which is then said below
-            pass
-    return open_model(path, kernels=kernels, num_threads=threads)
-
-
 def _fill(interpreter: Interpreter) -> None:
     chance = np.random.default_rng(0)
     wrapper = interpreter._interpreter
     found = entry.find_entry(wrapper.graph, None)
     tensors = found.subgraph.tensors
     entry.fill(wrapper, found, {i: entry.random_array(tensors[i], chance) for i in found.inputs.values()})
+
+
+def _compile(interpreter: Interpreter, tell: Callable[[str, float], None]) -> None:
+    """Waits for machine code where there will be any: it is timed from the first run on."""
+    runtime = interpreter._interpreter.runtime
+    frame, engine = runtime.instance(0).frame, runtime.engine
+    if engine is None or frame is None or frame.fast is not None or not engine.expects(frame):
+        return
+    kernels = [DRIVER, *engine.program(frame.plan, runtime.planner).kernels]
+    try:
+        engine.library.wait(kernels, lambda done, count: tell("compiling", done / count))
+    except RuntimeError as error:
+        terminal.note(str(error))
 
 
 def _part(tell: Callable[[str, float], None], start: float, end: float) -> Callable[[str, float], None]:

@@ -119,7 +119,8 @@ class Library:
             if self._compilers is None:
                 return
             failure = self._compilers.failure()  # before the look at the files: what is done then is found
-            self._news += sum(map(self._load, tuple(self._wanted)))
+            for kernel in tuple(self._wanted):
+                self._load(kernel)
             if self._wanted and failure:
                 self._give_up(failure)
             if not self._wanted:
@@ -134,6 +135,7 @@ class Library:
             if found is not None and _at_hand(found.needs):
                 self.addresses[kernel] = self._link(found)
                 self._wanted.pop(kernel, None)
+                self._news += 1
                 return True
         return False
 

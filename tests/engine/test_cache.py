@@ -405,6 +405,15 @@ def test_it_is_picked_up_between_runs(library):
     assert len(library.addresses) == 3
 
 
+def test_it_is_news_too_what_another_has_waited_for(library):
+    assert not library.has([DRIVER])
+    before = library.news()
+    other = Library(library.isa)
+    other.wait([DRIVER])  # so that it is in the cache, and not this library's look that finds it
+    library.load([DRIVER])
+    assert library.news() > before
+
+
 def test_another_process_was_faster(library):
     """What is in the cache already is not compiled again."""
     library.wait([PAD])
