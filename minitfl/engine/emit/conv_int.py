@@ -15,6 +15,7 @@ from minitfl.engine.emit.borders import behind, bordered
 from minitfl.engine.emit.rescale import Rescaling, channels, numbers, picked, rescaling
 from minitfl.engine.layouts.conv_int import CONV_INT, SHAPES
 from minitfl.engine.layouts.hybrid import IMAGE_NBYTES, MEASURE, QUANTIZE
+from minitfl.engine.layouts.runs import RUNS
 from minitfl.graph import Tensor
 from minitfl.kernels.fixedpoint import INT32_MAX, RANGES, float_activation_range
 from minitfl.memory import aligned
@@ -59,7 +60,44 @@ def conv_int(
     padded = (pad[0] + height + after[0], pad[1] + width + after[1])
     if padded != (height, width):
         source = bordered(e, source, (batch, height, width), padded, pad, channels, x_zero)
+    elif w.known_shape[1:3] == (1, 1) and max(stride) > 1:
+        source, padded, stride = picked_pixels(e, source, x, y, stride), y.known_shape[1:3], (1, 1)
     return convolve(e, product, source, source, padded, channels, stride, dilation)
+
+
+def picked_pixels(e, source, x, y, stride):
+    """The slot of a copy of the pixels that a window of one pixel meets; now they are neighbours."""
+    _, height, width, channels = x.known_shape
+    batch, out_height, out_width, _ = y.known_shape
+    target = e.scratch(batch * out_height * out_width * channels)
+    row = out_width * channels
+    e.add(
+        "runs.runs",
+        batch * out_height,
+        RUNS,
+        x=source,
+        start=0,
+        y=target,
+        y_start=0,
+        nbytes=channels,
+        block=out_width,
+        blocks=1,
+        n1=1,
+        n2=batch,
+        n3=out_height,
+        n4=out_width,
+        x0=0,
+        x1=0,
+        x2=height * width * channels,
+        x3=stride[0] * width * channels,
+        x4=stride[1] * channels,
+        y0=0,
+        y1=0,
+        y2=out_height * row,
+        y3=row,
+        y4=channels,
+    )
+    return target
 
 
 def convolve(e, p: Product, source, numbers, size, channels: int, stride, dilation):
