@@ -1,6 +1,7 @@
 """Steps that a later step does on its way, so that the plan leaves them out.
 
     PAD by zeros, then a convolution of constant weights    the convolution pads
+    LOGISTIC of x, then MUL by x                            the product is computed of x: `swish`, or a table of bytes
 
 One pass over the prepared steps, before anything is placed. Plans that keep all tensors have no rewrites.
 """
@@ -21,6 +22,7 @@ from minitfl.plan import Step
 
 PADDING = ("PAD", "PADV2")
 WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D")
+EARLIER = (*PADDING, "LOGISTIC")
 
 
 def rewrite(
@@ -29,23 +31,32 @@ def rewrite(
     """(steps, tensors that are never written). contents(index): what a constant or folded tensor holds."""
     readers = Counter(i for step in steps for i in {*step.node.inputs, *step.node.intermediates})
     readers.update(set(outputs))
-    pads = {
+    makers = {
         step.call.outputs[0].index: step
         for step in steps
-        if step.node.op in PADDING and step.call is not None and readers[step.node.outputs[0]] == 1
+        if step.node.op in EARLIER and step.call is not None and readers[step.node.outputs[0]] == 1
     }
     done: dict[int, Step] = {}  # by the tensor that is left out: the step that takes it over
     for step in steps:
-        pad = pads.get(step.node.inputs[0]) if step.node.inputs else None
-        if pad is not None and step.node.op in WINDOWED and step.call is not None:
-            call = _padding(pad.call, step.call, contents)  # type: ignore[arg-type]
-            if call is not None:
-                reads = (pad.node.inputs[0], *step.node.inputs[1:])
-                done[step.node.inputs[0]] = replace(step, call=call, reads=reads)
+        left_out = next((i for i in step.node.inputs if i in makers), -1)
+        if step.call is None or left_out < 0:
+            continue
+        maker = makers[left_out]
+        if maker.node.op in PADDING and step.node.op in WINDOWED and left_out == step.node.inputs[0]:
+            call = _padding(maker.call, step.call, contents)  # type: ignore[arg-type]
+        elif maker.node.op == "LOGISTIC" and step.node.op == "MUL":
+            from minitfl.kernels.gated import gated  # with its families, which few models need
+
+            call = gated(maker.call, step.call)  # type: ignore[arg-type]
+        else:
+            continue
+        if call is not None:
+            reads = tuple(maker.node.inputs[0] if i == left_out else i for i in step.node.inputs)
+            done[left_out] = replace(step, call=call, reads=reads)
     if not done:
         return steps, frozenset()
     taken = {step.node.index: step for step in done.values()}
-    left = [taken.get(s.node.index, s) for s in steps if not (s.node.op in PADDING and s.node.outputs[0] in done)]
+    left = [taken.get(s.node.index, s) for s in steps if done.keys().isdisjoint(s.node.outputs)]
     return left, frozenset(done)
 
 

@@ -127,3 +127,42 @@ def test_the_input_lives_until_the_convolution():
     lives = {life.key: life for life in instance.frame.plan.lives}
     (step,) = instance.frame.plan.steps
     assert step.inputs[0] == 0 and lives[0].last >= 0 and 1 not in lives
+
+
+def gated(type="float32", other=False, twice=False, swapped=False, activation="NONE"):
+    """LOGISTIC, then MUL by the same or another tensor."""
+    numbers = [{}] * 3
+    if type != "float32":
+        low = np.iinfo(type).min
+        scales = ((0.04, low + 100), (1 / 256, low), (0.03, low + 17))
+        numbers = [{"scale": scale, "zero_point": zero} for scale, zero in scales]
+    m = Model()
+    x = m.input((2, 3, 200), type, **numbers[0])
+    z = m.input((2, 3, 200), type, **numbers[0])
+    gate, y = m.tensor((2, 3, 200), type, **numbers[1]), m.tensor((2, 3, 200), type, **numbers[2])
+    m.op("LOGISTIC", [x], [gate])
+    pair = [z if other else x, gate]
+    m.op("MUL", pair[::-1] if swapped else pair, [y], fused_activation_function=activation)
+    m.output(y)
+    if twice:
+        m.output(gate)
+    return m.content()
+
+
+@pytest.mark.parametrize("type", ["float32", "int8", "uint8"])
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("activation", ["NONE", "RELU6"])
+@pytest.mark.filterwarnings("ignore:experimental_preserve_all_tensors")
+def test_the_product_with_its_own_logistic_function_is_one_step(type, swapped, activation):
+    content = gated(type, swapped=swapped, activation=activation)
+    assert steps(content) == ["MUL"]
+    x = np.random.default_rng(0).integers(0, 256, (2, 3, 200)).astype(type)
+    if type == "float32":
+        x = (x - 128) / np.float32(8)
+    whole = outputs(content, x, experimental_preserve_all_tensors=True)
+    compare(outputs(content, x), whole, bound=1e-6 if type == "float32" else None)
+
+
+@pytest.mark.parametrize("different", [{"other": True}, {"twice": True}], ids=str)
+def test_other_products_stay(different):
+    assert steps(gated(**different)) == ["LOGISTIC", "MUL"]

@@ -15,9 +15,9 @@ _MODULES = {
     "join.unpack layout.copy layout.rearrange pad.mirror_pad pad.pad resize.nearest slice.take_slices",
     "softmax": "softmax.log_softmax softmax.softmax softmax.softmax_int",
     "tables": "tables.lookup",
-    "unary": "activation.clamp activation.elu activation.hard_swish activation.leaky activation.prelu sigmoid.gelu"
-    " sigmoid.gelu_tanh sigmoid.logistic sigmoid.tanh unary.absolute unary.ceiling unary.exponential unary.floor"
-    " unary.inverse_root unary.logarithm unary.negative unary.round_even unary.square unary.square_root",
+    "unary": "activation.clamp activation.elu activation.hard_swish activation.leaky activation.prelu gated.swish"
+    " sigmoid.gelu sigmoid.gelu_tanh sigmoid.logistic sigmoid.tanh unary.absolute unary.ceiling unary.exponential"
+    " unary.floor unary.inverse_root unary.logarithm unary.negative unary.round_even unary.square unary.square_root",
 }
 
 MODULE_OF = {kernel: module for module, kernels in _MODULES.items() for kernel in kernels.split()}

@@ -40,6 +40,11 @@ def clamp(e, x, low, high, y):
     return plain(e, "clamp", [x], y, low=low, high=high)
 
 
+@emits("gated.swish")
+def swish(e, x, low, high, y):
+    return plain(e, "swish", [x], y, low=low, high=high)
+
+
 @emits("activation.leaky")
 def leaky(e, x, slope, y):
     return plain(e, "leaky", [x], y, slope=slope)

@@ -7,8 +7,10 @@ from collections import namedtuple
 from decimal import Decimal
 from math import factorial, log
 
+from llvmlite import ir
+
 from minitfl.engine.isa import compiled
-from minitfl.engine.source.ir import F32, F64, I16, I32, I64, call, constant, fma, same, shuffle, type_name, vector
+from minitfl.engine.source.ir import F32, F64, I16, I32, I64, call, constant, fma, same, shuffle, vector
 
 Real = namedtuple("Real", "bits fraction bias rounds ln2_high terms")
 REALS = {
@@ -17,6 +19,7 @@ REALS = {
     F32: Real(I32, 23, 127, 1.5 * 2**23, 0.693359375, 7),
     F64: Real(I64, 52, 1023, 1.5 * 2**52, round(log(2) * 2**32) / 2**32, 13),
 }
+LN2_LOW = float(Decimal(2).ln() - Decimal(REALS[F32].ln2_high))
 SCALES = compiled().lanes == 16  # AVX-512 multiplies by powers of two
 
 
@@ -25,17 +28,35 @@ def exp(b, x, low=-104.0, high=89.0):
 
     Beyond low..high, which must not be further apart than they are here, it is as there.
     """
-    n, rest = _split(b, _within(b, x, low, high))
+    x = _within(b, x, low, high)
+    if SCALES:
+        return joined(b, [_exp_by_table(b, part) for part in parted(b, x, 16)])
+    n, rest = _split(b, x)
     power = constant(x.type, 1 / factorial(7))
     for k in range(6, -1, -1):
         power = fma(b, power, rest, constant(x.type, 1 / factorial(k)))
-    if SCALES:
-        return call(b, f"llvm.ldexp.{type_name(x.type)}.{type_name(n.type)}", x.type, power, n)
     # in two halves, which may be no normal numbers together
     half = b.ashr(n, constant(n.type, 1))
     for part in (half, b.sub(n, half)):
         power = b.fmul(power, _power_of_two(b, part, x.type))
     return power
+
+
+def _exp_by_table(b, x):
+    """exp(x) for x = n * log(2) + rest, n a multiple of 1 / 32: the fraction of n chooses one of 32 powers."""
+    rounds = constant(x.type, 1.5 * 2**18)
+    shifted = fma(b, x, constant(x.type, 1 / log(2)), rounds)
+    n = b.fsub(shifted, rounds)
+    rest = fma(b, n, constant(x.type, -REALS[F32].ln2_high), x)
+    rest = fma(b, n, constant(x.type, -LN2_LOW), rest)
+    low, high = (ir.Constant(x.type, [2 ** (k / 32) for k in range(first, first + 16)]) for first in (0, 16))
+    places = b.bitcast(shifted, vector(I32, 16))
+    power = call(b, "llvm.x86.avx512.vpermi2var.ps.512", x.type, low, places, high)
+    series = fma(b, rest, constant(x.type, 1 / 6), constant(x.type, 1 / 2))
+    series = fma(b, b.fmul(rest, rest), series, rest)
+    power = fma(b, power, series, power)
+    # by two to the power of what is whole in n, at most n
+    return call(b, "llvm.x86.avx512.mask.scalef.ps.512", x.type, power, n, constant(x.type, 0), I16(-1), I32(4))
 
 
 def expm1(b, x, low, high):
@@ -94,7 +115,7 @@ def log_(b, x):
     high = REALS[F32].ln2_high
     # n * log(2) + f - s * (f - square * series), small terms first
     rest = b.fmul(s, b.fsub(f, b.fmul(square, series)))
-    rest = b.fsub(rest, b.fmul(n, constant(floats, float(Decimal(2).ln() - Decimal(high)))))
+    rest = b.fsub(rest, b.fmul(n, constant(floats, LN2_LOW)))
     result = fma(b, n, constant(floats, high), b.fsub(f, rest))
     infinite, nothing = constant(floats, float("inf")), constant(floats, 0)
     result = b.select(b.fcmp_ordered("<", x, infinite), result, x)  # so infinity and NaN stay
@@ -106,9 +127,16 @@ def divide(b, x, y):
     """x / y for normal numbers y between 2**-100 and 2**100, to a unit in the last place."""
     if not SCALES:
         return b.fdiv(x, y)
-    inverse = joined(b, [_reciprocal(b, part) for part in parted(b, y, 16)])
+    inverse = reciprocal(b, y)
     quotient = b.fmul(x, inverse)
     return fma(b, fma(b, b.fneg(quotient), y, x), inverse, quotient)
+
+
+def reciprocal(b, y):
+    """1 / y, as divide, to 2 units in the last place."""
+    if not SCALES:
+        return b.fdiv(constant(y.type, 1), y)
+    return joined(b, [_reciprocal(b, part) for part in parted(b, y, 16)])
 
 
 def _reciprocal(b, y):

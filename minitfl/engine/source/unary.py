@@ -1,7 +1,7 @@
 """Functions of one float32, and activations, element by element."""
 
 from minitfl.engine.source.elementwise import LANES, Operation, walks
-from minitfl.engine.source.functions import divide, exp, exp64, expm1, log_, tanh
+from minitfl.engine.source.functions import exp, exp64, expm1, log_, reciprocal, tanh
 from minitfl.engine.source.ir import F64, add, clamp, constant, fma, load, same, splat, vector
 
 
@@ -28,7 +28,12 @@ def logistic(b, x):
     """1 / (1 + exp(-x)), but exp(x) below -9."""
     low = b.fcmp_ordered("<", x, constant(x.type, -9))
     power = exp(b, b.select(low, x, b.fneg(x)))
-    return b.select(low, power, divide(b, constant(x.type, 1), b.fadd(power, constant(x.type, 1))))
+    return b.select(low, power, reciprocal(b, b.fadd(power, constant(x.type, 1))))
+
+
+def swish(b, numbers):
+    low, high = numbers.real("low"), numbers.real("high")
+    return lambda x: clamp(b, b.fmul(x, logistic(b, x)), low, high)
 
 
 def elu(b, x):
@@ -101,6 +106,7 @@ KERNELS = walks(
         "logarithm": function(log_),
         "tanh": function(tanh),
         "logistic": function(logistic),
+        "swish": Operation("f32", "f32", "low high", swish),
         "elu": function(elu),
         "gelu": Operation("f32", "f32", "fit", smooth, LANES, 1),
         "gelu_tanh": function(gelu_tanh, 1),
