@@ -118,7 +118,7 @@ def quantize(x, scale, zero, low, high, y):
     """
     for y, x, scale, zero in blocks(y, x, np.broadcast_to(scale, x.shape), np.broadcast_to(zero, x.shape)):
         quotient = np.divide(x, scale)
-        if x.size and float(quotient.min()) >= -(2.0**31) and float(quotient.max()) < 2.0**31:
+        if x.size and float(quotient.min()) > -(2.0**30) and float(quotient.max()) < 2.0**30:  # with zero it fits too
             whole = round_away_finite(quotient)
             whole += zero  # exact below 2**24, and beyond the clip where it is not
         else:

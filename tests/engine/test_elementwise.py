@@ -142,3 +142,85 @@ def test_tables(size, op, seed):
     content = model(op, [("int8", (256 + size,), q)], ("int8", (256 + size,), q), **alpha)
     x = np.concatenate([every("int8"), chance.integers(-128, 128, size).astype(np.int8)])
     assert between(content, [x])["numba"] == [op]
+
+
+@given(st.integers(1, 150), st.sampled_from(["RELU", "RELU6", "LEAKY_RELU", "PRELU"]), st.data(), SEEDS)
+def test_int16_activations(size, op, data, seed):
+    scales = [numbers(data.draw, "int16") | {"zero_point": 0} for _ in range(2)]
+    slope = [("int8", (size,), numbers(data.draw, "int8"))] if op == "PRELU" else []
+    content = model(op, [("int16", (3, size), scales[0]), *slope], ("int16", (3, size), scales[1]), **options(op))
+    assert between(content, seed=seed)["numba"] == [op]
+
+
+@given(operands(), st.sampled_from(["int8", "uint8"]), st.data(), SEEDS)
+def test_prelu_of_bytes(pair, type, data, seed):
+    whole = shape_of(*pair)
+    slope = next((shape for shape in pair if shape != whole), whole)
+    quantizations = [numbers(data.draw, type) for _ in range(3)]
+    operands = [(type, shape, q) for shape, q in zip((whole, slope), quantizations)]
+    content = model("PRELU", operands, (type, whole, quantizations[2]))
+    assert between(content, seed=seed)["numba"] == ["PRELU"]
+
+
+# ---- other types
+
+
+@given(st.integers(1, 300), st.sampled_from(["int8", "uint8", "int16"]), st.data(), SEEDS)
+def test_quantize(size, type, data, seed):
+    q = numbers(data.draw, type)
+    x = np.random.default_rng(seed).uniform(-300, 300, size).astype(np.float32) * np.float32(q["scale"])
+    x[::3] = (np.round(x[::3] / np.float32(q["scale"])) + np.float32(0.5)) * np.float32(q["scale"])  # near the middles
+    content = model("QUANTIZE", [("float32", (size,), {})], (type, (size,), q))
+    assert between(content, [x])["numba"] == ["QUANTIZE"]
+
+
+@pytest.mark.parametrize("type", ["int8", "uint8", "int16"])
+@pytest.mark.parametrize("scale", [1.0, 0.1, 1e-3, 3e-30, 7e28])
+def test_quantize_all_magnitudes(type, scale):
+    x = np.arange(0, 2**32, 40009, np.uint32).view(np.float32)
+    x = np.concatenate(
+        [x, np.float32([np.inf, -np.inf, np.nan, 2.0**31, -(2.0**31), 0.49999997, 0.5]) * np.float32(scale)]
+    )
+    content = model("QUANTIZE", [("float32", x.shape, {})], (type, x.shape, {"scale": scale, "zero_point": 100}))
+    assert between(content, [x])["numba"] == ["QUANTIZE"]
+
+
+@given(st.integers(1, 300), st.sampled_from(["int8", "uint8", "int16"]), st.data(), SEEDS)
+def test_dequantize(size, type, data, seed):
+    q = numbers(data.draw, type) | ({"zero_point": 0} if type == "int16" else {})
+    content = model("DEQUANTIZE", [(type, (size,), q)], ("float32", (size,), {}))
+    assert between(content, seed=seed)["numba"] == ["DEQUANTIZE"]
+
+
+PAIRS = [("int8", "int16"), ("uint8", "int16"), ("int16", "int8"), ("int16", "int16"), ("int8", "uint8")]
+
+
+@given(st.integers(1, 300), st.sampled_from(PAIRS), st.data(), SEEDS)
+def test_requantize(size, types, data, seed):
+    fine, coarse = sorted((numbers(data.draw, t) for t in types), key=lambda q: q["scale"])
+    zeros = [{"zero_point": 0 if "int16" in (t, types[0]) else 3} for t in types]
+    quantizations = [fine | zeros[0], coarse | zeros[1]]
+    content = model("QUANTIZE", [(types[0], (size,), quantizations[0])], (types[1], (size,), quantizations[1]))
+    assert between(content, seed=seed)["numba"] == ["QUANTIZE"]
+
+
+CASTS = [
+    *((x, "float32") for x in ("int8", "uint8", "bool", "int16", "int32", "int64", "float16")),
+    *(("float32", y) for y in ("int8", "uint8", "bool", "int16", "int32", "float16")),
+    *((x, "int32") for x in ("int8", "uint8", "bool", "int16", "int64")),
+    *(("int32", y) for y in ("int8", "uint8", "int16", "int64", "bool")),
+    *((x, "int64") for x in ("int8", "uint8", "bool")),
+    *(("int64", y) for y in ("int8", "uint8")),
+]
+
+
+@pytest.mark.parametrize("types", CASTS, ids="-".join)
+@pytest.mark.parametrize("size", [1, 37, 1000])
+def test_cast(types, size):
+    content = model("CAST", [(types[0], (size,), {})], (types[1], (size,), {}))
+    x = np.random.default_rng(size).integers(-300, 300, size).astype(types[0])
+    if types[0].startswith("float"):
+        x /= 2
+        limit = 60000.0 if types[0] == "float16" else 2.0**31
+        x[: size // 2] = np.resize(np.array([np.nan, np.inf, -np.inf, limit, 1e-7, -0.5], types[0]), size // 2)
+    assert between(content, [x])["numba"] == ["CAST"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minitfl.engine.emit import emits
-from minitfl.engine.emit.elementwise import elementwise
+from minitfl.engine.emit.elementwise import elementwise, rescaling
 from minitfl.engine.emit.in_floats import product_factors, sum_factors
 from minitfl.kernels.fixedpoint import stored_range
 
@@ -122,10 +122,6 @@ def multiply_int(e, x1, x2, zero1, zero2, factor, y_zero, low, high, y):
             return elementwise(e, f"arithmetic.product_in_floats_{BYTES[y.type]}", [x1, x2], y, **(numbers | floats))
     numbers |= rescaling("factor", factor)
     return elementwise(e, f"arithmetic.multiply_{STORED[y.type]}", [x1, x2], y, **numbers)
-
-
-def rescaling(name, factor):
-    return {name: factor[0], f"{name}_shift": factor[1]}
 
 
 def most_distance(type, zero):

@@ -95,3 +95,8 @@ def lasting(array: np.ndarray) -> np.ndarray:
     copy = aligned(array.nbytes).view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
+
+
+def rescaling(name: str, factor) -> dict[str, int]:
+    """The numbers of a (multiplier, shift)."""
+    return {name: int(factor[0]), f"{name}_shift": int(factor[1])}

@@ -1,9 +1,8 @@
 """Sums, products and choices of two operands, element by element."""
 
 from minitfl.engine.source.elementwise import Operation, walks
-from minitfl.engine.source.integers import BYTES, real, rounded, storing, wide
+from minitfl.engine.source.integers import BYTES, real, rescaling, rounded, storing, wide
 from minitfl.engine.source.ir import clamp, fma, same
-from minitfl.engine.source.rescale import rescale_twice
 
 # ---- real numbers
 
@@ -61,12 +60,6 @@ def product_in_floats(stored):
 
 
 # ---- stored numbers, by the integer rule
-
-
-def rescaling(b, numbers, name):
-    """What rescales by `name`, a multiplier, and `name`_shift."""
-    multiplier, shift = numbers.whole(name), numbers.whole(f"{name}_shift")
-    return lambda x: rescale_twice(b, x, multiplier, shift)
 
 
 def whole_sum(stored, combine):

@@ -1,9 +1,9 @@
 """Stored integers of 8 and 16 bits element by element: to vectors of int32 or float32, and back."""
 
 from minitfl.engine.source.elementwise import LANES
-from minitfl.engine.source.functions import parted
+from minitfl.engine.source.functions import joined, parted
 from minitfl.engine.source.ir import F32, I8, I16, I32, call, constant, same, shuffle, vector
-from minitfl.engine.source.rescale import narrowed
+from minitfl.engine.source.rescale import rescale_twice
 
 BYTES = 4 * LANES
 STORED = {"i8": (I8, True), "u8": (I8, False), "i16": (I16, True)}  # in 8 or 16 bits, with a sign or without
@@ -26,6 +26,12 @@ def rounded(b, x):
     return call(b, f"llvm.lrint.v{count}i32.v{count}f32", vector(I32, count), x)
 
 
+def rescaling(b, numbers, name):
+    """What rescales by `name`, a multiplier, and `name`_shift."""
+    multiplier, shift = numbers.whole(name), numbers.whole(f"{name}_shift")
+    return lambda x: rescale_twice(b, x, multiplier, shift)
+
+
 def storing(b, numbers, stored):
     """What makes stored numbers within `low`..`high` of int32 without their `zero`."""
     zero = numbers.whole("zero")
@@ -34,16 +40,36 @@ def storing(b, numbers, stored):
         type = vector(STORED[stored][0], numbers.lanes)
         return lambda x: b.trunc(same(b, "smax", same(b, "smin", b.add(x, zero), high), low), type)
     low, high = numbers.whole("low", I8), numbers.whole("high", I8)
-    if stored == "u8":  # as int8 until the end, whose instructions saturate
-        middle = constant(low.type, -128)
-        low, high = b.xor(low, middle), b.xor(high, middle)
-        zero = b.sub(zero, constant(zero.type, 128))
-    order = [4 * i + v for v in range(4) for i in range(LANES // 4)]
+    least, most = ("smax", "smin") if stored == "i8" else ("umax", "umin")
+    return lambda x: same(b, least, same(b, most, narrow(b, b.add(x, zero), stored), high), low)
 
-    def store(x):
-        groups = b.bitcast(narrowed(b, parted(b, b.add(x, zero), LANES)), vector(I32, LANES))
-        y = b.bitcast(shuffle(b, groups, groups, order), low.type)
-        y = same(b, "smax", same(b, "smin", y, high), low)
-        return b.xor(y, middle) if stored == "u8" else y
 
-    return store
+def narrow(b, x, stored):
+    """int32 as the nearest bytes."""
+    if LANES == 4:
+        low, high = (-128, 127) if stored == "i8" else (0, 255)
+        x = same(b, "smax", same(b, "smin", x, constant(x.type, high)), constant(x.type, low))
+        return b.trunc(x, vector(I8, BYTES))
+    kind = "avx512.{}.512" if LANES == 16 else "avx2.{}"
+    last = "packsswb" if stored == "i8" else "packuswb"
+    parts = parted(b, x, LANES)
+    pairs = [call(b, f"llvm.x86.{kind.format('packssdw')}", vector(I16, 2 * LANES), *parts[i : i + 2]) for i in (0, 2)]
+    # 4 lanes of the first part, of the second and so on, in turn
+    turns = b.bitcast(call(b, f"llvm.x86.{kind.format(last)}", vector(I8, BYTES), *pairs), vector(I32, LANES))
+    return b.bitcast(
+        shuffle(b, turns, turns, [4 * i + v for v in range(4) for i in range(LANES // 4)]), vector(I8, BYTES)
+    )
+
+
+def truncated(b, x):
+    """float32 as int32 without the fraction; what does not fit becomes the lowest number."""
+    whole = vector(I32, LANES)
+    if LANES == 16:
+        name, more = "llvm.x86.avx512.mask.cvttps2dq.512", (constant(whole, 0), I16(-1), I32(4))
+    elif LANES == 8:
+        name, more = "llvm.x86.avx.cvtt.ps2dq.256", ()
+    else:
+        fits = b.fcmp_ordered("<", same(b, "fabs", x), constant(x.type, 2.0**31))
+        y = b.fptosi(b.select(fits, x, constant(x.type, 0)), vector(I32, x.type.count))
+        return b.select(fits, y, constant(y.type, -(2**31)))
+    return joined(b, [call(b, name, whole, part, *more) for part in parted(b, x, LANES)])

@@ -1,7 +1,8 @@
-"""Functions of one float32, and activations, element by element."""
+"""Functions of one number, and activations, element by element."""
 
 from minitfl.engine.source.elementwise import LANES, Operation, walks
 from minitfl.engine.source.functions import exp, exp64, expm1, log_, reciprocal, tanh
+from minitfl.engine.source.integers import rescaling, storing, wide
 from minitfl.engine.source.ir import F64, add, clamp, constant, fma, load, same, splat, vector
 
 
@@ -92,6 +93,54 @@ def smooth(b, numbers):
     return lambda x: gelu(b, fit, x)
 
 
+# ---- stored numbers, by the integer rule
+
+
+def clamping_int(stored):
+    def start(b, numbers):
+        x_zero, rescale, store = numbers.whole("x_zero"), rescaling(b, numbers, "factor"), storing(b, numbers, stored)
+        return lambda x: store(rescale(b.sub(wide(b, x, stored), x_zero)))
+
+    return Operation(stored, stored, "x_zero factor factor_shift zero low high", start)
+
+
+def leaky_int(stored):
+    """sign: -1 or 1, the slope's."""
+
+    def start(b, numbers):
+        x_zero, sign = numbers.whole("x_zero"), numbers.whole("sign")
+        above, below = rescaling(b, numbers, "factor"), rescaling(b, numbers, "slope")
+        store = storing(b, numbers, stored)
+
+        def compute(x):
+            x = b.sub(wide(b, x, stored), x_zero)
+            nothing = constant(x.type, 0)
+            low = b.mul(below(same(b, "smin", x, nothing)), sign)
+            return store(b.add(above(same(b, "smax", x, nothing)), low))
+
+        return compute
+
+    return Operation(stored, stored, "x_zero sign factor factor_shift slope slope_shift zero low high", start)
+
+
+def prelu_int(stored, slopes):
+    def start(b, numbers):
+        x_zero, slope_zero = numbers.whole("x_zero"), numbers.whole("slope_zero")
+        above, below = rescaling(b, numbers, "factor"), rescaling(b, numbers, "slope")
+        store = storing(b, numbers, stored)
+
+        def compute(x, slope):
+            x = b.sub(wide(b, x, stored), x_zero)
+            nothing = constant(x.type, 0)
+            product = b.mul(same(b, "smin", x, nothing), b.sub(wide(b, slope, slopes), slope_zero))
+            return store(b.add(above(same(b, "smax", x, nothing)), below(product)))
+
+        return compute
+
+    numbers = "x_zero slope_zero factor factor_shift slope slope_shift zero low high"
+    return Operation(f"{stored} {slopes}", stored, numbers, start)
+
+
 KERNELS = walks(
     {
         "absolute": instruction("fabs"),
@@ -113,6 +162,11 @@ KERNELS = walks(
         "hard_swish": function(hard_swish),
         "clamp": Operation("f32", "f32", "low high", clamping),
         "leaky": Operation("f32", "f32", "slope", leaky),
+        "clamp_i16": clamping_int("i16"),
+        "leaky_i16": leaky_int("i16"),
+        "prelu_i8": prelu_int("i8", "i8"),
+        "prelu_u8": prelu_int("u8", "u8"),
+        "prelu_i16": prelu_int("i16", "i8"),
         "prelu": Operation("f32 f32", "f32", "", lambda b, numbers: lambda x, slope: straight(b, x, slope)),
     }
 )
