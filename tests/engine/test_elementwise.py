@@ -224,3 +224,58 @@ def test_cast(types, size):
         limit = 60000.0 if types[0] == "float16" else 2.0**31
         x[: size // 2] = np.resize(np.array([np.nan, np.inf, -np.inf, limit, 1e-7, -0.5], types[0]), size // 2)
     assert between(content, [x])["numba"] == ["CAST"]
+
+
+# ---- integers that stand for themselves, comparisons, choices
+
+WHOLE = st.sampled_from(["int32", "int64"])
+
+
+@given(operands(), st.sampled_from(["ADD", "SUB", "MUL"]), WHOLE, ACTIVATIONS, SEEDS)
+def test_integers(pair, op, type, activation, seed):
+    content = model(op, [(type, shape, {}) for shape in pair], (type, shape_of(*pair), {}),
+                    fused_activation_function=activation)  # fmt: skip
+    assert between(content, seed=seed)["numba"] == [op]
+
+
+TYPES = ["float32", "int8", "uint8", "int16", "int32", "int64"]
+
+
+@given(operands(), st.sampled_from(["MAXIMUM", "MINIMUM"]), st.sampled_from(TYPES), SEEDS)
+def test_choices(pair, op, type, seed):
+    q = {"scale": 0.1, "zero_point": 0} if type in ("int8", "uint8", "int16") else {}
+    content = model(op, [(type, shape, q) for shape in pair], (type, shape_of(*pair), q))
+    assert between(content, seed=seed)["numba"] == [op]
+
+
+RELATIONS = ["EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"]
+
+
+@given(operands(), st.sampled_from(RELATIONS), st.sampled_from(["float32", "int32", "int64"]), SEEDS)
+def test_comparisons(pair, op, type, seed):
+    chance = np.random.default_rng(seed)
+    inputs = [chance.integers(-2, 3, shape).astype(type) for shape in pair]
+    if type == "float32":
+        inputs[0][chance.uniform(size=pair[0]) < 0.1] = np.nan
+    content = model(op, [(type, shape, {}) for shape in pair], ("bool", shape_of(*pair), {}))
+    assert between(content, inputs)["numba"] == [op]
+
+
+@given(operands(), st.sampled_from(["LOGICAL_AND", "LOGICAL_OR", "EQUAL", "NOT_EQUAL"]), SEEDS)
+def test_logic(pair, op, seed):
+    content = model(op, [("bool", shape, {}) for shape in pair], ("bool", shape_of(*pair), {}))
+    assert between(content, seed=seed)["numba"] == [op]
+
+
+def test_not():
+    content = model("LOGICAL_NOT", [("bool", (777,), {})], ("bool", (777,), {}))
+    assert between(content)["numba"] == ["LOGICAL_NOT"]
+
+
+@given(operands(), st.booleans(), st.sampled_from([*TYPES, "bool"]), SEEDS)
+def test_select(pair, rows, type, seed):
+    q = {"scale": 0.1, "zero_point": 0} if type in ("int8", "uint8", "int16") else {}
+    whole = shape_of(*pair)
+    condition = pair[0] if rows else whole
+    content = model("SELECT_V2", [("bool", condition, {}), *((type, shape, q) for shape in pair)], (type, whole, q))
+    assert between(content, seed=seed)["numba"] == ["SELECT_V2"]

@@ -10,7 +10,15 @@ from minitfl.kernels.fixedpoint import stored_range
 BYTES = {"int8": "i8", "uint8": "u8"}
 STORED = BYTES | {"int16": "i16"}
 
-# ---- real numbers
+NAMES = STORED | {"int32": "i32", "int64": "i64", "float32": "f32"}
+WHOLE = ("int32", "int64", "float32")
+PLAIN = {
+    **dict.fromkeys(("add", "subtract", "multiply"), WHOLE),
+    **dict.fromkeys(("divide", "squared_difference"), ("float32",)),
+    **dict.fromkeys(("maximum", "minimum"), tuple(NAMES)),
+}
+
+# ---- numbers that stand for themselves
 
 
 @emits("arithmetic.add")
@@ -50,9 +58,9 @@ def minimum(e, x1, x2, y):
 
 def plain(e, kernel, x1, x2, y, **numbers):
     """An operation on numbers that stand for themselves."""
-    if y.type != "float32":
+    if not x1.type == x2.type == y.type or y.type not in PLAIN[kernel]:
         return False
-    return elementwise(e, f"arithmetic.{kernel}_f32", [x1, x2], y, **numbers)
+    return elementwise(e, f"arithmetic.{kernel}_{NAMES[y.type]}", [x1, x2], y, **numbers)
 
 
 # ---- stored numbers

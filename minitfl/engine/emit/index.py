@@ -4,6 +4,8 @@ _MODULES = {
     "arithmetic": "arithmetic.add arithmetic.add_int arithmetic.maximum arithmetic.minimum arithmetic.multiply"
     " arithmetic.multiply_int arithmetic.squared_difference arithmetic.squared_difference_int"
     " arithmetic.subtract division.divide",
+    "compare": "compare.equal compare.less compare.less_equal compare.logical_and compare.logical_not"
+    " compare.logical_or compare.not_equal index_ops.select",
     "conv_float": "conv.conv_float dense_rows.dense_float matmul.matmul_float transpose_conv.transpose_float",
     "conv_int": "conv.conv_hybrid conv.conv_int dense_rows.dense_fixed dense_rows.dense_hybrid dense_rows.dense_int",
     "convert": "convert.convert convert.convert_to_bool convert.cut_off convert.dequantize convert.quantize"

@@ -1,10 +1,12 @@
 """Sums, products and choices of two operands, element by element."""
 
-from minitfl.engine.source.elementwise import Operation, walks
+from minitfl.engine.source.elementwise import LANES, TYPES, Operation, nbytes, walks
 from minitfl.engine.source.integers import BYTES, real, rescaling, rounded, storing, wide
 from minitfl.engine.source.ir import clamp, fma, same
 
-# ---- real numbers
+CHOSEN = ("f32", "i8", "u8", "i16", "i32", "i64")
+
+# ---- numbers that stand for themselves
 
 
 def clamped(compute):
@@ -20,6 +22,29 @@ def clamped(compute):
 def simple(compute):
     """An operation without numbers of its own."""
     return Operation("f32 f32", "f32", "", lambda b, numbers: lambda *x: compute(b, *x))
+
+
+def clamped_integers(element, name):
+    """Integers that stand for themselves; what does not fit wraps before it is clamped."""
+
+    def start(b, numbers):
+        low, high = (numbers.whole(word, TYPES[element]) for word in ("low", "high"))
+        return lambda *x: same(b, "smax", same(b, "smin", getattr(b, name)(*x), high), low)
+
+    return Operation(f"{element} {element}", element, "low high", start, LANES if element == "i32" else LANES // 2)
+
+
+def choice(element, sign):
+    """The operand that is higher or lower; the second one where they are alike."""
+    compare = {"f": "fcmp_ordered", "i": "icmp_signed", "u": "icmp_unsigned"}[element[0]]
+    lanes = LANES * 4 // nbytes(TYPES[element])
+    return Operation(
+        f"{element} {element}",
+        element,
+        "",
+        lambda b, numbers: lambda x1, x2: b.select(getattr(b, compare)(sign, x1, x2), x1, x2),
+        lanes,
+    )
 
 
 def squared_difference(b, x1, x2):
@@ -106,10 +131,13 @@ KERNELS = walks(
         "multiply_f32": clamped(lambda b, x1, x2: b.fmul(x1, x2)),
         "divide_f32": clamped(lambda b, x1, x2: b.fdiv(x1, x2)),
         "squared_difference_f32": simple(squared_difference),
-        "maximum_f32": simple(lambda b, x1, x2: b.select(b.fcmp_ordered(">", x1, x2), x1, x2)),
-        "minimum_f32": simple(lambda b, x1, x2: b.select(b.fcmp_ordered("<", x1, x2), x1, x2)),
         "squared_difference_i8": whole_sum("i8", whole_square),
     }
+    | {f"maximum_{element}": choice(element, ">") for element in CHOSEN}
+    | {f"minimum_{element}": choice(element, "<") for element in CHOSEN}
+    | {f"add_{element}": clamped_integers(element, "add") for element in ("i32", "i64")}
+    | {f"subtract_{element}": clamped_integers(element, "sub") for element in ("i32", "i64")}
+    | {f"multiply_{element}": clamped_integers(element, "mul") for element in ("i32", "i64")}
     | {f"sum_in_floats_{stored}": sum_in_floats(stored) for stored in ("i8", "u8")}
     | {f"product_in_floats_{stored}": product_in_floats(stored) for stored in ("i8", "u8")}
     | {f"add_{stored}": whole_sum(stored, lambda b, x1, x2: b.add(x1, x2)) for stored in ("i8", "u8", "i16")}
