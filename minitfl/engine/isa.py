@@ -122,7 +122,7 @@ def best() -> Isa | None:
 
 def compiles(feature: str) -> bool:
     """Is the feature, as LLVM names it, there in what kernels are being compiled for?"""
-    named = os.environ.get("NUMBA_CPU_FEATURES")  # see build.target
+    named = os.environ.get("NUMBA_CPU_FEATURES")  # see compilers
     return feature in host_features() if named is None else f"+{feature}" in named.split(",")
 
 
