@@ -70,3 +70,18 @@ def test_unit_length(rows, depth, seed):
     zeros = np.zeros((rows, depth), np.float32)
     zeros[0, 0] = np.nan
     assert between(m.content(), [zeros])["numba"] == ["L2_NORMALIZATION"]
+
+
+@given(st.sampled_from(TYPES), st.integers(1, 9), st.integers(1, 200), st.sampled_from(["int32", "int64"]), st.data())
+def test_places_of_the_largest(type, rows, depth, y_type, data):
+    chance = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    x = chance.integers(0, data.draw(st.sampled_from([1, 3, 100])), (rows, depth), endpoint=True).astype(type)
+    if type == "float32":
+        x[chance.random(x.shape) < 0.2] = np.nan
+        x[chance.random(x.shape) < 0.2] = -np.inf
+        x[0] = [-np.inf, np.nan][rows % 2]
+    m = Model()
+    a, y = m.input(x.shape, type), m.tensor((rows,), y_type)
+    m.op("ARG_MAX", [a, m.constant(np.array(-1, np.int32))], [y], output_type=y_type.upper())
+    m.output(y)
+    assert between(m.content(), [x])["numba"] == ["ARG_MAX"]

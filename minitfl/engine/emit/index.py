@@ -13,7 +13,7 @@ _MODULES = {
     "depthwise": "depthwise.depthwise_float depthwise.depthwise_hybrid depthwise.depthwise_int",
     "lstm": "lstm_float.lstm_float lstm_int.lstm_int",
     "pool": "pool.average_float pool.average_int pool.max_pool",
-    "reduce": "normalise.unit reduce.largest reduce.mean_float reduce.mean_int reduce.sum_values",
+    "reduce": "normalise.unit order.arg_max reduce.largest reduce.mean_float reduce.mean_int reduce.sum_values",
     "resize": "resize.bilinear resize.bilinear_int resize.bilinear_uint8",
     "runs": "embedding.embedding index_ops.gather join.broadcast join.concatenate join.pack join.split join.tile"
     " join.unpack layout.copy layout.rearrange pad.mirror_pad pad.pad resize.nearest slice.take_slices",

@@ -1,4 +1,4 @@
-"""MEAN, SUM and REDUCE_MAX along neighbouring axes, L2_NORMALIZATION."""
+"""MEAN, SUM and REDUCE_MAX along neighbouring axes, ARG_MAX along the last, L2_NORMALIZATION."""
 
 from __future__ import annotations
 
@@ -65,6 +65,13 @@ def sizes(x, axes):
 @emits("normalise.unit")
 def unit(e, x, y):
     return y.size > 0 and add_rows(e, "unit", x, y, x.known_shape[1], 4 * x.known_shape[1])
+
+
+@emits("order.arg_max")
+def arg_max(e, x, axis, y):
+    if x.type not in TYPES or axis % x.rank != x.rank - 1 or not x.size or y.dtype.itemsize not in (4, 8):
+        return False
+    return add_rows(e, f"place_{TYPES[x.type]}", x, y, x.known_shape[-1], y.dtype.itemsize)
 
 
 def add_rows(e, kernel, x, y, depth, y_nbytes, factor=1.0):

@@ -1,62 +1,78 @@
-"""Rows of float32 made one number, or divided by their length."""
+"""Rows made one number, the largest, its place or the sum, or divided by their length."""
 
+from llvmlite import ir
 from numba import types
 
 from minitfl.engine.isa import compiled
 from minitfl.engine.layouts.rows import ROWS
 from minitfl.engine.source.ir import (
     F32,
+    I1,
+    I8,
+    I64,
     address,
+    call,
     constant,
     first_lanes,
     fma,
     fold,
     inline,
     load,
-    load_masked,
     loop,
     number,
     real,
     same,
     splat,
     store,
+    store_i32,
+    store_i64,
     store_masked,
     vector,
     word,
 )
 
 LANES = compiled().lanes
-FLOATS = vector(F32, LANES)
+FLOATS, BYTES = vector(F32, LANES), vector(I8, 4 * LANES)
 LOWEST = -3.4028234663852886e38  # of the finite float32
 LEAST_NORM = 1e-6
 
 
 class Row:
-    """`depth` values from an address on, in whole vectors and some of a last one."""
+    """`depth` values from an address on, in whole vectors and some of a last one, which is read to its end."""
 
-    def __init__(self, b, x, depth):
-        self.b, self.x = b, x
-        rest = b.and_(depth, number(LANES - 1))
+    def __init__(self, b, x, depth, type=FLOATS):
+        self.b, self.x, self.type = b, x, type
+        self.shift = number(2 if type is FLOATS else 0)
+        rest = b.and_(depth, number(type.count - 1))
         self.whole = b.sub(depth, rest)
-        self.mask = first_lanes(b, rest, LANES)
+        self.mask = first_lanes(b, rest, type.count)
 
     def place(self, i):
-        return self.b.add(self.x, self.b.shl(i, number(2)))
+        return self.b.add(self.x, self.b.shl(i, self.shift))
+
+    def load(self, i):
+        return load(self.b, self.place(i), self.type)
+
+    def walk(self, carried, body):
+        """carried = body(i, vector, carried) of the whole vectors."""
+        return loop(self.b, self.whole, carried, lambda i, c: body(i, self.load(i), c), self.type.count)
 
     def reduce(self, start, combine):
         """combine(result, x) of all, from `start` on in each lane; the lanes are combined at the end."""
-        b = self.b
-        [result] = loop(b, self.whole, [start], lambda i, c: [combine(c[0], load(b, self.place(i), FLOATS))], LANES)
-        last = load_masked(b, self.place(self.whole), FLOATS, self.mask)
-        return b.select(self.mask, combine(result, last), result)
+        [result] = self.walk([start], lambda i, x, c: [combine(c[0], x)])
+        return self.b.select(self.mask, combine(result, self.load(self.whole)), result)
+
+
+def greater_float(b, largest, x):
+    """NaN is passed over."""
+    return b.select(b.fcmp_ordered(">", x, largest), x, largest)
 
 
 def largest(b, x, depth, factor, y):
-    def greater(largest, x):  # NaN is passed over
-        return b.select(b.fcmp_ordered(">", x, largest), x, largest)
+    def greater(largest, x):
+        return greater_float(b, largest, x)
 
-    found = Row(b, x, depth).reduce(constant(FLOATS, LOWEST), greater)
-    store(b, fold(b, found, greater), y)
+    store(b, fold(b, Row(b, x, depth).reduce(constant(FLOATS, LOWEST), greater), greater), y)
 
 
 def total(b, x, depth, factor, y):
@@ -74,13 +90,46 @@ def unit(b, x, depth, factor, y):
     norm = splat(b, norm, LANES)
     target = Row(b, y, depth)
 
-    def divide(i, carried):
-        store(b, b.fdiv(load(b, row.place(i), FLOATS), norm), target.place(i))
-        return []
+    row.walk([], lambda i, x, _: store(b, b.fdiv(x, norm), target.place(i)) or [])
+    store_masked(b, b.fdiv(row.load(row.whole), norm), target.place(row.whole), row.mask)
 
-    loop(b, row.whole, [], divide, LANES)
-    last = b.fdiv(load(b, row.place(row.whole), FLOATS), norm)
-    store_masked(b, last, target.place(row.whole), row.mask)
+
+def make_place(type, lowest, greater):
+    """place(x, depth): where the largest is, the first of equals; NaN is passed over, and 0 where there is no other."""
+
+    def emit(b, x, depth):
+        row = Row(b, x, depth, type)
+        same_as = b.fcmp_ordered if type is FLOATS else b.icmp_signed
+        found = row.reduce(constant(type, lowest), lambda largest, x: greater(b, largest, x))
+        largest = splat(b, fold(b, found, lambda x, y: greater(b, x, y)), type.count)
+        bits = ir.IntType(type.count)
+
+        def first(i, equal, carried):
+            places = b.zext(b.bitcast(equal, bits), I64)
+            here = b.add(i, call(b, "llvm.cttz.i64", I64, places, I1(0)))
+            finds = b.and_(b.icmp_signed("<", carried, number(0)), b.icmp_unsigned("!=", places, number(0)))
+            return b.select(finds, here, carried)
+
+        [place] = row.walk([number(-1)], lambda i, x, c: [first(i, same_as("==", x, largest), c[0])])
+        equal = b.and_(same_as("==", row.load(row.whole), largest), row.mask)
+        place = first(row.whole, equal, place)
+        return same(b, "smax", place, number(0))
+
+    place = inline(types.int64(types.int64, types.int64), emit)
+    nbytes = 4 if type is FLOATS else 1
+
+    def places(block, slots, first, last):
+        x, y = address(block, slots, ROWS.x), address(block, slots, ROWS.y)
+        depth, y_nbytes = word(block, ROWS.depth), word(block, ROWS.y_nbytes)
+        for unit in range(first, last):
+            found = place(x + unit * depth * nbytes, depth)
+            if y_nbytes == 8:
+                store_i64(y + unit * 8, found)
+            else:
+                store_i32(y + unit * 4, found)
+        return 0
+
+    return places
 
 
 def make_rows(emit):
@@ -96,4 +145,8 @@ def make_rows(emit):
     return rows
 
 
-KERNELS = {emit.__name__: make_rows(emit) for emit in (largest, total, unit)}
+KERNELS = {emit.__name__: make_rows(emit) for emit in (largest, total, unit)} | {
+    "place_f32": make_place(FLOATS, float("-inf"), greater_float),
+    "place_i8": make_place(BYTES, -128, lambda b, x, y: same(b, "smax", x, y)),
+    "place_u8": make_place(BYTES, 0, lambda b, x, y: same(b, "umax", x, y)),
+}
