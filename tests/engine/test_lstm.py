@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tests.engine.between import between
 from tests.kernels.lstm_cells import OneWay
+from tests.kernels.test_lstm_both_ways import BothWays
 
 pytest.importorskip("numba")
 OPS = ["LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM"]
@@ -22,6 +23,15 @@ def cell(op, seed, kind, form, **given):
 def test_cells(op, kind, seed, form, depth, cells, batch):
     drawn = cell(op, seed, kind, form, depth=depth, cells=cells, batch=batch)
     assert between(drawn.content(), drawn.turn(), seed=seed)["numba"] == [op]
+
+
+@given(seeds, st.sampled_from(["plain", "coupled"]), st.integers(1, 20), st.sampled_from([None, "second"]))
+def test_both_ways(seed, form, cells, aux):
+    drawn = BothWays(
+        seed, "float32", form, aux, peephole=False, norm=False, projection="no", activation="TANH", cells=cells
+    )
+    drawn.units = cells
+    assert between(drawn.content(), drawn.turn(), seed=seed)["numba"] == ["BIDIRECTIONAL_SEQUENCE_LSTM"]
 
 
 def test_peepholes_are_left_to_numpy():

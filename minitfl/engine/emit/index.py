@@ -11,7 +11,7 @@ _MODULES = {
     "convert": "convert.convert convert.convert_to_bool convert.cut_off convert.dequantize convert.quantize"
     " convert.requantize convert.to_float16",
     "depthwise": "depthwise.depthwise_float depthwise.depthwise_hybrid depthwise.depthwise_int",
-    "lstm": "lstm_float.lstm_float lstm_int.lstm_int",
+    "lstm": "lstm_float.lstm_float lstm_int.lstm_int sequence.both_ways",
     "pool": "pool.average_float pool.average_int pool.max_pool",
     "reduce": "normalise.unit order.arg_max reduce.largest reduce.mean_float reduce.mean_int reduce.sum_values",
     "resize": "resize.bilinear resize.bilinear_int resize.bilinear_uint8",

@@ -1,4 +1,4 @@
-"""LSTM and UNIDIRECTIONAL_SEQUENCE_LSTM: all of x through its weights, then for each step h through its own, and gates.
+"""The sequences of LSTM cells: all of x through its weights, then for each step h through its own, and gates.
 
 Only cells without peepholes, layer normalisation and projection.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minitfl.engine.emit import emits
+from minitfl.engine.emit import emits, find
 from minitfl.engine.layouts.lstm import GATES, PRODUCTS, STORED_GATES
 from minitfl.kernels import gates as tables
 from minitfl.memory import aligned
@@ -59,6 +59,14 @@ def lstm_int(
     return cell(e, "products_i8", "stored_gates", STORED_GATES, gates, packed, way, x, h, c, y, words)
 
 
+@emits("sequence.both_ways")
+def both_ways(e, forward, backward, count, *args):
+    first, second = find(forward), find(backward)
+    if first is None or second is None:
+        return False
+    return first(e, *args[:count]) and second(e, *args[count:])
+
+
 def plain_gates(w):
     """The gates that there are; None where the cell has more than weights and biases."""
     gates = tuple(g for g in ALL_GATES if f"input_to_{g}" in w)
@@ -67,11 +75,12 @@ def plain_gates(w):
 
 
 def cell(e, products, kernel, layout, gates, stacks, way, x, h, c, y, words):
-    """Adds the instructions of all steps, forward in time. stacks: of x and of h, see source.lstm."""
+    """Adds the instructions of all steps in their order. stacks: of x and of h, see source.lstm."""
     axis, direction, column = way
     batch, steps, depth = x.known_shape[1 - axis], x.known_shape[axis], x.known_shape[2]
     cells, size, lanes = c.known_shape[1], x.dtype.itemsize, e.isa.lanes
-    if direction != 1 or column or steps > MOST_STEPS or not y.size:
+    y_row = y.known_shape[-1] * size
+    if steps > MOST_STEPS or not y.size:
         return False
     vectors = len(gates) * -(-cells // lanes)
     sums_nbytes = 4 * lanes * vectors
@@ -88,7 +97,7 @@ def cell(e, products, kernel, layout, gates, stacks, way, x, h, c, y, words):
         e.add(f"lstm.{products}", vectors * count, PRODUCTS, **numbers, **row, **slots)
 
     multiply(e.tensor(x), batch * steps, depth, stacks[0], none, 0, 0, incoming)
-    for t in range(steps):
+    for t in range(steps)[::direction]:
         start = t * along * sums_nbytes
         multiply(e.tensor(h), batch, cells, stacks[1], incoming, start, across * sums_nbytes, sums)
         e.add(
@@ -103,8 +112,8 @@ def cell(e, products, kernel, layout, gates, stacks, way, x, h, c, y, words):
             c=e.tensor(c),
             h=e.tensor(h),
             y=e.tensor(y),
-            y_start=t * along * cells * size,
-            y_nbytes=across * cells * size,
+            y_start=t * along * y_row + column * size,
+            y_nbytes=across * y_row,
             **words,
         )
     return True
