@@ -49,12 +49,13 @@ def windows(e, kind, x, y, images, outputs, filter, stride, pad, low, high, **nu
     lanes = e.isa.lanes * (4 // size if kind.startswith("largest") else 2 if "short" in kind else 1)
     numbers = dict.fromkeys(("divisor", "offset", "multiplier", "shift", "zero"), 0) | numbers
     wide = channels // (4 * lanes)
+    way = "sliding_" if (filter[1], stride[1]) == (3, 1) else ""
     for vectors, start, count in ((4, 0, wide * 4 * lanes), (1, wide * 4 * lanes, channels - wide * 4 * lanes)):
         if not count:
             continue
         panels = -(-count // (vectors * lanes))
         e.add(
-            f"pool.{kind}_{vectors}",
+            f"pool.{way}{kind}_{vectors}",
             images[0] * outputs[0] * panels,
             POOL,
             x=x,

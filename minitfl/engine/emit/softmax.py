@@ -34,7 +34,7 @@ def softmax_int(e, x, exps, sums, reals, y_zero, y_scale, rounds_down, y):
     depth, info = y.known_shape[-1], np.iinfo(y.dtype)
     none = np.zeros(256, np.int32)  # adds up to 0, which fixed point does not hold
     e.add(
-        "softmax.softmax_stored",
+        f"softmax.softmax_stored{y.dtype.itemsize}",
         y.size // depth,
         STORED,
         x=e.tensor(x),
@@ -44,7 +44,6 @@ def softmax_int(e, x, exps, sums, reals, y_zero, y_scale, rounds_down, y):
         terms=e.constant(table(none if sums is None else sums.astype(np.int32))),
         reals=e.constant(table(reals)),
         turn=128 if x.dtype == np.int8 else 0,
-        nbytes=y.dtype.itemsize,
         low=info.min,
         high=info.max,
         scale=y_scale,

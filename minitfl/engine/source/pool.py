@@ -13,6 +13,7 @@ from minitfl.engine.source.ir import (
     I8,
     I16,
     I32,
+    I64,
     add,
     address,
     clamp,
@@ -161,87 +162,130 @@ def width_nbytes(kind):
     return kind.stored.count * (4 if kind.stored.element is F32 else 1)
 
 
-def make_window(kind, vectors):
-    """window(x, rows, row_nbytes, columns, pixel_nbytes, count, y, last, block): all pixels of a window -> y.
-
-    count: what a mean divides by. channels: how many there are.
+class Row:
+    """The windows of a row of the output, whose pixels lie in `rows` rows of x. In a row function's arguments x and y
+    are the addresses of what the first vector of channels has in column 0, channels how many there are from there on.
     """
-    lanes = kind.stored.count
-    nbytes = width_nbytes(kind)
-    chains = 4 // vectors  # of sums that do not wait for each other
 
-    def emit(b, x, rows, row_nbytes, columns, pixel_nbytes, count, y, channels, block):
-        def row(i, results):
-            start = b.add(x, b.mul(i, row_nbytes))
+    def __init__(self, b, kind, vectors, x, rows, y, channels, block):
+        self.b, self.kind, self.vectors = b, kind, vectors
+        self.x, self.rows, self.y, self.block = x, rows, y, block
+        self.nbytes, lanes = width_nbytes(kind), kind.stored.count
+        self.mask = first_lanes(b, add(b, channels, -(vectors - 1) * lanes), lanes)
+        self.width, self.pixel_nbytes = self.word(POOL.width), self.word(POOL.pixel_nbytes)
+        self.row_nbytes = b.mul(self.width, self.pixel_nbytes)
 
-            def column(j, results):
-                at = b.add(start, b.mul(j, pixel_nbytes))
-                values = [load(b, add(b, at, v * nbytes), kind.stored) for v in range(vectors)]
-                return [kind.combine(b, result, value) for result, value in zip(results, values)] + results[vectors:]
+    def word(self, i):
+        return load(self.b, add(self.b, self.block, 8 * i), I64)
 
-            if chains == 1:
-                return loop(b, columns, results, column)
-            many = b.and_(columns, number(-chains))
+    def walk(self, body, carried=()):
+        """carried = body(i, first column of window i, carried) for all windows."""
+        b, left, across = self.b, self.word(POOL.left), self.word(POOL.across)
+        loop(b, self.word(POOL.out_width), carried, lambda i, c: body(i, b.sub(b.mul(i, across), left), c))
 
-            def several(j, results):
-                places = [b.add(start, b.mul(b.add(j, number(k)), pixel_nbytes)) for k in range(chains)]
-                return [kind.combine(b, result, load(b, at, kind.stored)) for result, at in zip(results, places)]
+    def place(self, row, column):
+        return self.b.add(self.x, self.b.add(self.b.mul(row, self.row_nbytes), self.b.mul(column, self.pixel_nbytes)))
 
-            results = loop(b, many, results, several, chains)
-            start = b.add(start, b.mul(many, pixel_nbytes))
-            return loop(b, b.sub(columns, many), results, column)
+    def combine(self, results, at):
+        """results with a pixel, vector by vector."""
+        values = (load(self.b, add(self.b, at, v * self.nbytes), self.kind.stored) for v in range(self.vectors))
+        return [self.kind.combine(self.b, result, value) for result, value in zip(results, values)]
 
-        results = loop(b, rows, [kind.start] * vectors * chains, row)
-        while len(results) > vectors:
-            results = [kind.join(b, *pair) for pair in zip(results[::2], results[1::2])]
-        mask = first_lanes(b, add(b, channels, -(vectors - 1) * lanes), lanes)
+    def put(self, i, results, start, stop):
+        """The results of window i, which has columns start..stop - 1."""
+        b, divisor = self.b, self.word(POOL.divisor)
+        inside = b.mul(self.rows, b.sub(stop, start))
+        count = b.select(b.icmp_signed("==", divisor, number(0)), inside, divisor)
+        y = b.add(self.y, b.mul(i, self.word(POOL.pixel_y_nbytes)))
         for v, result in enumerate(results):
-            value, target = kind.finish(b, result, count, block), add(b, y, v * nbytes)
-            if v < vectors - 1:
+            value, target = self.kind.finish(b, result, count, self.block), add(b, y, v * self.nbytes)
+            if v < self.vectors - 1:
                 store(b, value, target)
             else:
-                store_masked(b, value, target, mask)
-
-    return inline(types.void(*[types.int64] * 9), emit)
+                store_masked(b, value, target, self.mask)
 
 
-def make_pool(kind, vectors):
-    window = make_window(kind, vectors)
+def windows(row):
+    """Each window by itself; where there is but one vector of channels, in four results that do not wait."""
+    b, kind, vectors = row.b, row.kind, row.vectors
+    chains, columns = 4 // vectors, row.word(POOL.columns)
+
+    def window(i, column, _):
+        start = same(b, "smax", column, number(0))
+        stop = same(b, "smin", b.add(column, columns), row.width)
+        count = b.sub(stop, start)
+        many = b.and_(count, number(-chains)) if chains > 1 else number(0)
+
+        def down(j, results):
+            def one(k, results):
+                return row.combine(results, row.place(j, b.add(start, k))) + results[vectors:]
+
+            def several(k, results):
+                places = (row.place(j, b.add(start, add(b, k, c))) for c in range(chains))
+                return [row.combine([result], at)[0] for result, at in zip(results, places)]
+
+            if chains > 1:
+                results = loop(b, many, results, several, chains)
+            return loop(b, b.sub(count, many), results, lambda k, c: one(b.add(many, k), c))
+
+        results = loop(b, row.rows, [kind.start] * vectors * chains, down)
+        while len(results) > vectors:
+            results = [kind.join(b, *pair) for pair in zip(results[::2], results[1::2])]
+        row.put(i, results, start, stop)
+        return []
+
+    row.walk(window)
+
+
+def sliding(row):
+    """Windows of three columns that move by one: what a column gives is kept for the next two."""
+    b, kind = row.b, row.kind
+
+    def column(at):
+        inside = b.and_(b.icmp_signed(">=", at, number(0)), b.icmp_signed("<", at, row.width))
+        count = b.select(inside, row.rows, number(0))
+        return loop(b, count, [kind.start] * row.vectors, lambda j, c: row.combine(c, row.place(j, at)))
+
+    def window(i, first, kept):
+        start = same(b, "smax", first, number(0))
+        stop = same(b, "smin", add(b, first, 3), row.width)
+        before, fresh = [kept[: row.vectors], kept[row.vectors :]], column(add(b, first, 2))
+        results = [kind.join(b, kind.join(b, x, y), z) for x, y, z in zip(*before, fresh)]
+        row.put(i, results, start, stop)
+        return [*before[1], *fresh]
+
+    left = b.neg(row.word(POOL.left))
+    row.walk(window, [*column(left), *column(add(b, left, 1))])
+
+
+def make_pool(kind, vectors, walk):
+    def emit(b, *args):
+        walk(Row(b, kind, vectors, *args))
+
+    row_of = inline(types.void(*[types.int64] * 5), emit)
     lanes, panel_nbytes = vectors * kind.stored.count, vectors * width_nbytes(kind)
 
     def pool(block, slots, first, last):
         """Rows first..last - 1 of the output: of all images, of all panels."""
         x = address(block, slots, POOL.x) + word(block, POOL.start)
         y = address(block, slots, POOL.y) + word(block, POOL.y_start)
-        height, width, panels = word(block, POOL.height), word(block, POOL.width), word(block, POOL.panels)
-        out_height, out_width = word(block, POOL.out_height), word(block, POOL.out_width)
-        pixel_nbytes, pixel_y_nbytes = word(block, POOL.pixel_nbytes), word(block, POOL.pixel_y_nbytes)
-        row_nbytes, across, divisor = width * pixel_nbytes, word(block, POOL.across), word(block, POOL.divisor)
+        height, panels, out_height = word(block, POOL.height), word(block, POOL.panels), word(block, POOL.out_height)
+        row_nbytes = word(block, POOL.width) * word(block, POOL.pixel_nbytes)
+        row_y_nbytes = word(block, POOL.out_width) * word(block, POOL.pixel_y_nbytes)
         for unit in range(first, last):
-            out_row = unit // panels
-            panel = unit - out_row * panels
-            image = out_row // out_height
-            top = (out_row - image * out_height) * word(block, POOL.down) - word(block, POOL.top)
+            row = unit // panels
+            panel = unit - row * panels
+            image = row // out_height
+            top = (row - image * out_height) * word(block, POOL.down) - word(block, POOL.top)
             bottom = smaller(top + word(block, POOL.rows), height)
             top = larger(top, 0)
-            rows = x + (image * height + top) * row_nbytes + panel * panel_nbytes
-            target = y + out_row * out_width * pixel_y_nbytes + panel * panel_nbytes
-            left = -word(block, POOL.left)
-            for _ in range(out_width):
-                start, stop = larger(left, 0), smaller(left + word(block, POOL.columns), width)
-                window(
-                    rows + start * pixel_nbytes,
-                    bottom - top,
-                    row_nbytes,
-                    stop - start,
-                    pixel_nbytes,
-                    divisor if divisor else (bottom - top) * (stop - start),
-                    target,
-                    word(block, POOL.channels) - panel * lanes,
-                    block,
-                )
-                left += across
-                target += pixel_y_nbytes
+            row_of(
+                x + (image * height + top) * row_nbytes + panel * panel_nbytes,
+                bottom - top,
+                y + row * row_y_nbytes + panel * panel_nbytes,
+                word(block, POOL.channels) - panel * lanes,
+                block,
+            )
         return 0
 
     return pool
@@ -253,4 +297,10 @@ for signed, name in ((True, "i8"), (False, "u8")):
     for element, length in ((I16, "short"), (I32, "long")):
         KINDS[f"mean_{length}_{name}"] = MeanByte(signed, element)
         KINDS[f"rescaled_{length}_{name}"] = RescaledByte(signed, element)
-KERNELS = {f"{name}_{vectors}": make_pool(kind, vectors) for name, kind in KINDS.items() for vectors in (1, 4)}
+WALKS = {"": windows, "sliding_": sliding}
+KERNELS = {
+    f"{way}{name}_{vectors}": make_pool(kind, vectors, walk)
+    for way, walk in WALKS.items()
+    for name, kind in KINDS.items()
+    for vectors in (1, 4)
+}

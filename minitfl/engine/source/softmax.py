@@ -9,7 +9,6 @@ from minitfl.engine.source.ir import (
     F32,
     I1,
     I8,
-    I16,
     I64,
     address,
     call,
@@ -29,6 +28,8 @@ from minitfl.engine.source.ir import (
     smaller,
     splat,
     store,
+    store_i8,
+    store_i16,
     store_masked,
     vector,
     word,
@@ -126,59 +127,55 @@ def _rounded(b, power, factor, rounding):
 
 rounded = inline(types.int64(types.float32, types.float32, types.int64), _rounded)
 rounded.__doc__ = "rounded(power, factor, rounding): power * factor as a whole number."
-
-
-def _put(b, target, i, nbytes, value):
-    with b.if_else(b.icmp_signed("==", nbytes, number(1))) as (byte, pair):
-        with byte:
-            store(b, b.trunc(value, I8), b.add(target, i))
-        with pair:
-            store(b, b.trunc(value, I16), b.add(target, b.shl(i, number(1))))
-
-
-put = inline(types.void(*[types.int64] * 4), _put)
-put.__doc__ = "put(target, i, nbytes, value): element i, of 1 or 2 bytes."
 ONE, QUARTER, ESTIMATE, SLOPE = raw(1), raw(1, 2), raw(48 / 17, 2), raw(-32 / 17, 2)
 
 
-def softmax_stored(block, slots, first, last):
-    """Rows first..last - 1: in fixed point where their powers add up to what it holds, else in float32."""
-    depth, nbytes, turn = word(block, STORED.depth), word(block, STORED.nbytes), word(block, STORED.turn)
-    x, y = address(block, slots, STORED.x), address(block, slots, STORED.y)
-    powers, terms = address(block, slots, STORED.powers), address(block, slots, STORED.terms)
-    reals, scale = address(block, slots, STORED.reals), real(block, STORED.scale)
-    rounding = word(block, STORED.rounding)
-    low, high, zero = word(block, STORED.low), word(block, STORED.high), word(block, STORED.zero)
-    for unit in range(first, last):
-        row, target = x + unit * depth, y + unit * depth * nbytes
-        largest = 0
-        for i in range(depth):
-            largest = larger(largest, byte(row + i, turn))
-        total = 0
-        for i in range(depth):
-            total += load_i32(terms + 4 * (largest - byte(row + i, turn)))
-        leading = leading_zeros(total) - 32
-        exponent = 12 - leading + 31 - 8 * nbytes
-        if 0 < total < 1 << 31 and exponent <= 31:
-            # 1 / total: three steps of Newton and Raphson, see kernels.fixedmath.reciprocal
-            half = (total << leading) >> 1
-            inverse = ESTIMATE + high_mul(half, SLOPE)
-            for _ in range(3):
-                inverse += high_mul(inverse, QUARTER - high_mul(half, inverse)) << 2
-            inverse = smaller(inverse << 1, ONE)
-            nudge = (1 << exponent) >> 1
+def make_stored(nbytes, put):
+    def stored(block, slots, first, last):
+        """Rows first..last - 1: in fixed point where their powers add up to what it holds, else in float32."""
+        depth, turn = word(block, STORED.depth), word(block, STORED.turn)
+        x, y = address(block, slots, STORED.x), address(block, slots, STORED.y)
+        powers, terms = address(block, slots, STORED.powers), address(block, slots, STORED.terms)
+        reals, scale = address(block, slots, STORED.reals), real(block, STORED.scale)
+        rounding = word(block, STORED.rounding)
+        low, high, zero = word(block, STORED.low), word(block, STORED.high), word(block, STORED.zero)
+        for unit in range(first, last):
+            row, target = x + unit * depth, y + unit * depth * nbytes
+            largest = 0
             for i in range(depth):
-                power = load_i32(powers + 4 * (largest - byte(row + i, turn)))
-                put(target, i, nbytes, smaller(low + ((high_mul(inverse, power) + nudge) >> exponent), high))
-        else:
-            sum = load_f32(reals + 4 * (largest - byte(row, turn)))
-            for i in range(1, depth):  # in the order of the official kernel
-                sum += load_f32(reals + 4 * (largest - byte(row + i, turn)))
-            factor = inverse_of(sum, scale)
+                largest = larger(largest, byte(row + i, turn))
+            total = 0
             for i in range(depth):
-                share = rounded(load_f32(reals + 4 * (largest - byte(row + i, turn))), factor, rounding)
-                put(target, i, nbytes, smaller(larger(share + zero, low), high))
-    return 0
+                total += load_i32(terms + 4 * (largest - byte(row + i, turn)))
+            leading = leading_zeros(total) - 32
+            exponent = 12 - leading + 31 - 8 * nbytes
+            if 0 < total < 1 << 31 and exponent <= 31:
+                # 1 / total: three steps of Newton and Raphson, see kernels.fixedmath.reciprocal
+                half = (total << leading) >> 1
+                inverse = ESTIMATE + high_mul(half, SLOPE)
+                for _ in range(3):
+                    inverse += high_mul(inverse, QUARTER - high_mul(half, inverse)) << 2
+                inverse = smaller(inverse << 1, ONE)
+                nudge = (1 << exponent) >> 1
+                for i in range(depth):
+                    power = load_i32(powers + 4 * (largest - byte(row + i, turn)))
+                    put(target + i * nbytes, smaller(low + ((high_mul(inverse, power) + nudge) >> exponent), high))
+            else:
+                sum = load_f32(reals + 4 * (largest - byte(row, turn)))
+                for i in range(1, depth):  # in the order of the official kernel
+                    sum += load_f32(reals + 4 * (largest - byte(row + i, turn)))
+                factor = inverse_of(sum, scale)
+                for i in range(depth):
+                    share = rounded(load_f32(reals + 4 * (largest - byte(row + i, turn))), factor, rounding)
+                    put(target + i * nbytes, smaller(larger(share + zero, low), high))
+        return 0
+
+    return stored
 
 
-KERNELS = {"softmax": softmax, "log_softmax": log_softmax, "softmax_stored": softmax_stored}
+KERNELS = {
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "softmax_stored1": make_stored(1, store_i8),
+    "softmax_stored2": make_stored(2, store_i16),
+}
