@@ -6,6 +6,7 @@ and says why.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import warnings
@@ -40,6 +41,8 @@ class Library:
         self._news = 0
         self._looked = 0.0
         self.lock = threading.RLock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
 
     @property
     def folder(self) -> Path:
@@ -125,6 +128,11 @@ class Library:
                 self._give_up(failure)
             if not self._wanted:
                 self._compilers.finish()
+
+    def _after_fork(self) -> None:
+        """What is being compiled is the parent's, and so are the threads that may have held the lock."""
+        self.lock = threading.RLock()
+        self._wanted.clear()
 
     def _load(self, kernel: str) -> bool:
         key = self._keys.key(kernel)

@@ -488,6 +488,42 @@ def test_first_in_numpy_then_fast(library, monkeypatch, type, packings):
     assert interpreter.memory_plan().packed_nbytes == frame.fast.program.constants_nbytes
 
 
+def forked_while_locked(lock):
+    """os.fork() while another thread holds a lock."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = os.fork()
+    if child:
+        done.set()
+        thread.join()
+    return child
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_fork_compiles_for_itself(library):
+    library.request([PAD])
+    child = forked_while_locked(library.lock)
+    if not child:
+        code = 1
+        try:
+            assert not library._wanted
+            library.wait([DRIVER])
+            code = 0 if library.addresses[DRIVER] else 1
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    library.wait([PAD])  # and the parent's process is still at work
+
+
 # ---- what goes wrong
 
 
