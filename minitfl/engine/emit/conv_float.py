@@ -204,8 +204,8 @@ class Weights:
 
     def __init__(self, e, w, cut, name, bias):
         self.units, self.image_nbytes = len(bias), 0
-        self.widths = cut_up(e, self.units, cut(e.contents(w)).size // self.units)
         self.half = survives(e.contents(w))
+        self.widths = cut_up(e, self.units, cut(e.contents(w)).size // self.units, self.half)
         dtype = np.float16 if self.half else np.float32
         layout = ("panels", name, self.widths, bias.tobytes(), self.half)
         self.slot = e.packed(w, layout, lambda w: pack(cut(w).reshape(len(bias), -1), bias, self.widths, dtype))
@@ -223,7 +223,7 @@ class Computed:
     def __init__(self, e, w, size, strides, images):
         self.units, depth = size
         self.half = False
-        self.widths = cut_up(e, self.units, depth)
+        self.widths = cut_up(e, self.units, depth, False)
         each = 4 * sum(self.widths) * (1 + depth)
         self.image_nbytes = each if images > 1 else 0
         self.slot = e.scratch(images * each)
@@ -260,14 +260,15 @@ def at_once(x_nbytes, y_nbytes, weights):
     return max(1, LARGE_NBYTES // (x_nbytes + 1))
 
 
-def cut_up(e, units, length):
+def cut_up(e, units, length, half):
     """The widths of panels for so many channels, widest first; of two widths at most, as each takes an instruction.
 
     A tile four vectors wide needs the fewest loads, one of three is nearly as good, a narrow one for what is left is
-    not. Of long windows a panel is half as wide: two of them must fit the cache, the one in use and the next.
+    not. Of long windows a panel is half as wide: two of them must fit the cache, the one in use and the next. So are
+    those of halves, that more pixels share what it takes to widen them.
     """
     most = max(tiles(e.isa))
-    if most == 4 and 16 * length * e.isa.lanes > PANEL_NBYTES:
+    if half or 4 * most * e.isa.lanes * length > PANEL_NBYTES:
         most = 2
     vectors = -(-units // e.isa.lanes)
     full, rest = divmod(vectors, most)

@@ -258,6 +258,6 @@ def pack(block, slots, first, last):
 
 KERNELS = {"pack": pack}
 for vectors in TILES:
-    for half in (False, True):
+    for half in (False, True) if vectors <= 2 else (False,):
         name = f"{vectors}half" if half else f"{vectors}"
         KERNELS |= {f"panels{name}": make_panels(vectors, half), f"row{name}": make_row(vectors, half)}
