@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minitfl.engine.emit.in_floats import product_factors
 from tests.engine.between import between
 from tests.kernels.elementwise import model, numbers, shape_of
 
@@ -110,6 +111,15 @@ def test_middles_go_away_from_zero(op, type):
     operands = [(type, shape, {"scale": scale, "zero_point": zero}) for shape, scale in zip(pair, (0.5, 0.75))]
     content = model(op, operands, (type, (256, 256), {"scale": 1.5, "zero_point": zero}))
     assert between(content, [every(type).reshape(shape) for shape in pair])["numba"] == [op]
+
+
+def test_products_by_gates_are_computed_in_floats():
+    """By gates of scale 1 / 256 many lie in the middle of two results."""
+    assert product_factors(33915, (1 << 30, -6), -6, -128, 127) is not None
+    quantizations = [{"scale": 0.25, "zero_point": 7}, {"scale": 2.0**-8, "zero_point": -128}]
+    operands = [("int8", shape, q) for shape, q in zip([(256, 1), (256,)], quantizations)]
+    content = model("MUL", operands, ("int8", (256, 256), {"scale": 0.125, "zero_point": -6}))
+    assert between(content, [every("int8").reshape(256, 1), every("int8")])["numba"] == ["MUL"]
 
 
 @given(

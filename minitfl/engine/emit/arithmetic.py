@@ -126,7 +126,7 @@ def multiply_int(e, x1, x2, zero1, zero2, factor, y_zero, low, high, y):
         reach = most_distance(x1.type, zero1) * most_distance(x2.type, zero2)
         factors = product_factors(reach, factor, y_zero, low, high)
         if factors is not None:
-            floats = {"zero1": float(zero1), "zero2": float(zero2), "factor": factors[0], "push": factors[1]}
+            floats = {"zero1": float(zero1), "zero2": float(zero2), **dict(zip(("factor", "push", "up"), factors))}
             return elementwise(e, f"arithmetic.product_in_floats_{BYTES[y.type]}", [x1, x2], y, **(numbers | floats))
     numbers |= rescaling("factor", factor)
     return elementwise(e, f"arithmetic.multiply_{STORED[y.type]}", [x1, x2], y, **numbers)

@@ -17,7 +17,8 @@ from minitfl.kernels.fixedpoint import rescale_twice
 from minitfl.kernels.tables import stored_values
 
 STEPS = (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6)  # between neighbouring float32 numbers
-PUSHES = (1.0, 0.95, 0.9, 0.75, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)
+# how far away from zero, and up; the latter where halves are frequent, as the rule moves numbers below 0 less
+PUSHES = ((1, 0), (0.95, 0), (1, 0.5), *((part, 0) for part in (0.9, 0.75, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0)))
 MOST_NEAR = 2000  # more are no chance
 
 
@@ -57,7 +58,7 @@ def sum_factors(type, zeros, factors, left, sign, factor_y, y_zero, low, high):
 
 @lru_cache(1024)
 def product_factors(reach, factor, y_zero, low, high):
-    """(a, push), floats: y is clip(rint(a * total ± push) + y_zero) with the sign of total, rounded once; or None.
+    """(a, push, up), floats: y is clip(rint(a * total + (up ± push)) + y_zero) with the sign of total; or None.
 
     total: the product of two distances from the zero points, at most `reach`; factor: (multiplier, shift). Results go
     up with the total, so they are right if they are so on both sides of each total where another one begins. The rule's
@@ -75,11 +76,11 @@ def product_factors(reach, factor, y_zero, low, high):
         return None
     total, wanted = around.astype(np.float64), np.clip(results + y_zero, low, high)
     most = 2.0 ** -(1 + max(-factor[1], 0))
-    for step, part in product(STEPS[:9], PUSHES):
-        a32, push = stepped(a, step), float(np.float32(most * part))
-        found = np.rint(rounded(a32 * total + np.where(total < 0, -push, push)))
+    for step, parts in product(STEPS[:9], PUSHES):
+        a32, (push, up) = stepped(a, step), (float(np.float32(most * part)) for part in parts)
+        found = np.rint(rounded(a32 * total + rounded(np.where(total < 0, up - push, up + push))))
         if (np.clip(found + y_zero, low, high) == wanted).all():
-            return a32, push
+            return a32, push, up
     return None
 
 

@@ -72,16 +72,17 @@ def sum_in_floats(stored):
 def product_in_floats(stored):
     def start(b, numbers):
         zero1, zero2 = numbers.real("zero1"), numbers.real("zero2")
-        factor, push = numbers.real("factor"), numbers.real("push")
+        factor, push, up = (numbers.real(name) for name in ("factor", "push", "up"))
         store = storing(b, numbers, stored)
 
         def compute(x1, x2):
             total = b.fmul(b.fsub(real(b, x1, stored), zero1), b.fsub(real(b, x2, stored), zero2))
-            return store(rounded(b, fma(b, total, factor, same(b, "copysign", push, total))))
+            moved = b.fadd(same(b, "copysign", push, total), up)
+            return store(rounded(b, fma(b, total, factor, moved)))
 
         return compute
 
-    return Operation(f"{stored} {stored}", stored, "zero1 zero2 factor push zero low high", start, BYTES, 1)
+    return Operation(f"{stored} {stored}", stored, "zero1 zero2 factor push up zero low high", start, BYTES, 1)
 
 
 # ---- stored numbers, by the integer rule
