@@ -12,7 +12,7 @@ from minitfl.engine.emit.borders import behind
 from minitfl.engine.emit.conv_int import quantized
 from minitfl.engine.emit.rescale import channels as places_of
 from minitfl.engine.emit.rescale import numbers, picked, rescaling
-from minitfl.engine.layouts.depthwise import DEPTHWISE, SIDES, float_tile, int_tile, places
+from minitfl.engine.layouts.depthwise import DEPTHWISE, INT_TILE, SIDES, float_tile, fours
 from minitfl.engine.layouts.move import REPEAT
 from minitfl.memory import aligned
 
@@ -98,7 +98,7 @@ def depthwise_int(
         e,
         source,
         "depthwise_int",
-        int_tile(e.isa, source.taps[0], stride[0]),
+        INT_TILE,
         4 * lanes,
         (1, 1),
         ("w" if wide and source.tiled else "") + ("u" if low >= y_zero else ""),
@@ -144,7 +144,7 @@ def depthwise_hybrid(e, x, w, w_scale, exact, bias, stride, dilation, pad, low, 
         e,
         source,
         "depthwise_int",
-        int_tile(e.isa, source.taps[0], stride[0]),
+        INT_TILE,
         4 * lanes,
         (1, 4),
         ("w" if wide and source.tiled else "") + "r",
@@ -235,12 +235,9 @@ def taps_of_blocks(isa, source, w) -> tuple[tuple[Any, ...], bool]:
     weights w take 16 bits."""
     down, across = source.taps
     if not source.tiled:
-        fours = (tuple(k if k < down else None for k in range(i, i + 4)) for i in range(0, down, 4))
-        return tuple((four, k) for four in fours for k in range(across)), True
-    rows, _ = int_tile(isa, down, source.stride[0])
-    fours = places(rows, down, source.stride[0]).values()
+        return tuple((four, k) for four in fours(down) for k in range(across)), True
     wide = isa.dot not in ("vnni", "amx") or w.min() < -128 or w.max() > 127
-    return tuple((four, k) for k in range(across) for four in fours), bool(wide)
+    return tuple((four, k) for k in range(across) for four in fours(down)), bool(wide)
 
 
 def block_nbytes(taps, wide, lanes):

@@ -26,26 +26,9 @@ def float_tile(isa):
     return (2, 7) if registers(isa) == 32 else (2, 4)
 
 
-def int_tile(isa, down, stride):
-    """(rows, pixels). Two rows where they need fewer quads of lines than two times one."""
-    one, two = quads(down), quads(down + stride)
-    if registers(isa) == 16:
-        return 1, 2
-    return 2 if two < 2 * one else 1, 7 if down == 3 else 2
+INT_TILE = (1, 7)
 
 
-def quads(lines):
-    return -(-lines // 4)
-
-
-def taps_of(rows, down, stride, quad):
-    """{row of a tile: its taps, down, in the four lines of a quad; None where it has none}, of those that have some."""
-    seen = {r: [4 * quad + i - r * stride for i in range(4)] for r in range(rows)}
-    seen = {r: tuple(k if 0 <= k < down else None for k in taps) for r, taps in seen.items()}
-    return {r: taps for r, taps in seen.items() if any(k is not None for k in taps)}
-
-
-def places(rows, down, stride):
-    """{(row of a tile, quad): its taps as taps_of says}, in the order of their weights in a column of taps."""
-    count = quads((rows - 1) * stride + down)
-    return {(r, quad): taps for quad in range(count) for r, taps in taps_of(rows, down, stride, quad).items()}
+def fours(down):
+    """The taps of a column of the filter by four lines, None where there are no more."""
+    return [tuple(k if k < down else None for k in range(i, i + 4)) for i in range(0, down, 4)]

@@ -2,20 +2,20 @@
 
 A block is as many channels as a vector has bytes. The lines of a tile's input that a column has are brought together
 four by four: a lane then holds the four bytes of one channel, and the column's products with a column of taps are one
-instruction for each of four vectors. A quad of lines serves both rows of a tile, with weights that are moved a line.
+instruction for each of four vectors.
 
 Products of quads need weights of 8 bits. `wide` kernels take 16 bits, of the even and the odd lines in turn.
 
-Weights lie by blocks: what sums begin with, four vectors of int32; for each column of taps, each quad and each row of a
-tile that sees it: four vectors, or four times two of int16; then the numbers of source.rescale, or where floats are
-stored, for each of four vectors: the sums of the weights, their scales and the biases.
+Weights lie by blocks: what sums begin with, four vectors of int32; for each column of taps and each four of them: four
+vectors, or four times two of int16; then the numbers of source.rescale, or where floats are stored, for each of four
+vectors: the sums of the weights, their scales and the biases.
 """
 
 from llvmlite import ir
 from numba import types
 
 from minitfl.engine.isa import compiled
-from minitfl.engine.layouts.depthwise import SIDES, int_tile, places
+from minitfl.engine.layouts.depthwise import INT_TILE, SIDES, fours
 from minitfl.engine.layouts.hybrid import IMAGE
 from minitfl.engine.source.depthwise import make_walk, said
 from minitfl.engine.source.dot import DOT, dot
@@ -48,6 +48,7 @@ from minitfl.engine.source.rescale import NUMBERS_NBYTES, byte_splat, load_numbe
 ISA = compiled()
 LANES = ISA.lanes
 CHANNELS = 4 * LANES
+PIXELS = INT_TILE[1]
 BYTES, WORDS, SUMS, FLOATS = vector(I8, CHANNELS), vector(I16, 2 * LANES), vector(I32, LANES), vector(F32, LANES)
 
 
@@ -96,19 +97,16 @@ def interleaved(b, lines):
 
 def make_tile(side, stride, wide, finisher):
     """See depthwise.make_walk."""
-    rows_of_tile, pixels_of_tile = int_tile(ISA, side, stride)
-    lines = range((rows_of_tile - 1) * stride + side)
-    columns = range((pixels_of_tile - 1) * stride + side)
+    columns = range((PIXELS - 1) * stride + side)
     each = 4 * (2 if wide else 1) * CHANNELS  # bytes of weights of a quad
-    place_of = {key: i * each for i, key in enumerate(places(rows_of_tile, side, stride))}
-    column_nbytes = len(place_of) * each
+    column_nbytes = len(fours(side)) * each
 
     def emit(
         b, block, table, x, outside, top, height, row_nbytes, column, width, pixel_nbytes, weights, y, y_row_nbytes,
         y_nbytes, rows, pixels, blocks, channels,
     ):  # fmt: skip
-        there = [b.icmp_unsigned("<", add(b, top, i), height) for i in lines]
-        starts = [b.select(t, b.add(x, b.mul(row_nbytes, number(i))), outside) for i, t in zip(lines, there)]
+        there = [b.icmp_unsigned("<", add(b, top, i), height) for i in range(side)]
+        starts = [b.select(t, b.add(x, b.mul(row_nbytes, number(i))), outside) for i, t in enumerate(there)]
         inside = [b.icmp_unsigned("<", add(b, column, c), width) for c in columns]
         turn_x = byte_splat(b, said(b, block, "turn_x", I64))
 
@@ -126,27 +124,26 @@ def make_tile(side, stride, wide, finisher):
             numbers = add(b, taps, side * column_nbytes)
             offset = b.mul(n, number(CHANNELS))
             out = b.add(outside, offset)
-            finish = finisher(b, block, table, numbers, y, offset, rows, y_row_nbytes, channels)
+            finish = finisher(b, block, table, numbers, y, offset, channels)
             under_way = {}
             for c in columns:
                 lined = quads_of(offset, out, inside[c])
-                for p in range(pixels_of_tile):
+                for p in range(PIXELS):
                     k = c - p * stride
                     if not 0 <= k < side:
                         continue
-                    sums = under_way.setdefault(p, {})
-                    for (r, quad), place in place_of.items():
-                        for v in range(4):
-                            begun = sums.get((r, v))
-                            if begun is None:
-                                begun = load(b, add(b, at, v * CHANNELS), SUMS)
-                            nbytes = k * column_nbytes + place + v * each // 4
-                            sums[r, v] = multiply(b, begun, lined[quad][v], add(b, taps, nbytes))
+                    if p not in under_way:
+                        under_way[p] = [load(b, add(b, at, v * CHANNELS), SUMS) for v in range(4)]
+                    for quad, xs in enumerate(lined):
+                        w = add(b, taps, k * column_nbytes + quad * each)
+                        under_way[p] = [
+                            multiply(b, total, x, add(b, w, v * each // 4))
+                            for v, (total, x) in enumerate(zip(under_way[p], xs))
+                        ]
                     if k == side - 1:
-                        done = under_way.pop(p)
-                        row_sums = [[done[r, v] for v in range(4)] for r in range(rows_of_tile)]
+                        sums = under_way.pop(p)
                         there = b.icmp_signed(">", pixels, number(p))
-                        when(b, there, [], lambda _, p=p, sums=row_sums: finish(sums, b.mul(y_nbytes, number(p))))
+                        when(b, there, [], lambda _, p=p, sums=sums: finish(sums, b.mul(y_nbytes, number(p))))
                 offset = b.add(offset, pixel_nbytes)
             return []
 
@@ -193,7 +190,7 @@ def make_pixel(finisher):
 
             sums = loop(b, down, [load(b, add(b, at, v * CHANNELS), SUMS) for v in range(4)], four_rows, step=4)
             numbers = add(b, b.add(at, block_nbytes), -finisher.nbytes)
-            finisher(b, block, table, numbers, y, offset, rows, y_row_nbytes, channels)([sums], number(0))
+            finisher(b, block, table, numbers, y, offset, channels)(sums, number(0))
             return []
 
         loop(b, blocks, [], body)
@@ -202,30 +199,24 @@ def make_pixel(finisher):
 
 
 class Stored:
-    """Makes finish(sums, nbytes), which stores the sums of a pixel: a list of rows of four vectors, of which `rows`
-    are there. first: the block's first channel."""
+    """Makes finish(sums, nbytes), which stores the sums of a pixel, four vectors. first: the block's first channel."""
 
     nbytes = 4 * NUMBERS_NBYTES
 
     def __init__(self, signed):
         self.signed = signed
 
-    def __call__(self, b, block, table, numbers, y, first, rows, row_nbytes, channels):
+    def __call__(self, b, block, table, numbers, y, first, channels):
         limits = [byte_splat(b, said(b, block, name, I64)) for name in ("low", "high", "turn_y")]
         count = b.sub(channels, first)
         full = b.icmp_signed(">=", count, number(CHANNELS))
 
         def finish(sums, nbytes):
             n = [load_numbers(b, add(b, numbers, v * NUMBERS_NBYTES)) for v in range(4)]
-            for r, row in enumerate(sums):
-                values = [rescaled(b, s, m, self.signed) for s, m in zip(row, n)]
-                (stored,) = rows_of_bytes(b, [values], *limits)
-                at = b.add(b.add(b.add(y, first), nbytes), b.mul(row_nbytes, number(r)))
-
-                def put(_, stored=stored, at=at):
-                    choose(b, full, lambda: store(b, stored, at), lambda: store_first(b, stored, at, count))
-
-                when(b, b.icmp_signed(">", rows, number(r)), [], put)
+            values = [rescaled(b, total, m, self.signed) for total, m in zip(sums, n)]
+            (stored,) = rows_of_bytes(b, [values], *limits)
+            at = b.add(b.add(y, first), nbytes)
+            choose(b, full, lambda: store(b, stored, at), lambda: store_first(b, stored, at, count))
 
         return finish
 
@@ -235,28 +226,23 @@ class Real:
 
     nbytes = 3 * 4 * CHANNELS
 
-    def __call__(self, b, block, table, numbers, y, first, rows, row_nbytes, channels):
+    def __call__(self, b, block, table, numbers, y, first, channels):
         low, high = (splat(b, said(b, block, name, F32), LANES) for name in ("low", "high"))
         scale = splat(b, load(b, add(b, table, 4 * IMAGE.scale), F32), LANES)
         zero = splat(b, load(b, add(b, table, 4 * IMAGE.zero), I32), LANES)
 
         def finish(sums, nbytes):
-            for r, row in enumerate(sums):
-                values = []
-                for v, total in enumerate(row):
-                    at = [add(b, numbers, (3 * v + i) * 4 * LANES) for i in range(3)]
-                    total = b.sub(total, b.mul(zero, load(b, at[0], SUMS, 4)))
-                    factor = b.fmul(load(b, at[1], FLOATS, 4), scale)
-                    total = b.fadd(b.fmul(b.sitofp(total, FLOATS), factor), load(b, at[2], FLOATS, 4))
-                    values.append(clamp(b, total, low, high))
-                at = b.add(b.add(y, nbytes), b.mul(row_nbytes, number(r)))
-                when(b, b.icmp_signed(">", rows, number(r)), [], lambda _, v=values, at=at: put(v, at))
-
-        def put(values, at):
+            values = []
+            for v, total in enumerate(sums):
+                at = [add(b, numbers, (3 * v + i) * 4 * LANES) for i in range(3)]
+                total = b.sub(total, b.mul(zero, load(b, at[0], SUMS, 4)))
+                factor = b.fmul(load(b, at[1], FLOATS, 4), scale)
+                total = b.fadd(b.fmul(b.sitofp(total, FLOATS), factor), load(b, at[2], FLOATS, 4))
+                values.append(clamp(b, total, low, high))
             for i, value in enumerate(in_order(b, values)):
                 channel = add(b, first, i * LANES)
                 mask = first_lanes(b, b.sub(channels, channel), LANES)
-                store_masked(b, value, b.add(at, b.shl(channel, number(2))), mask)
+                store_masked(b, value, b.add(b.add(y, nbytes), b.shl(channel, number(2))), mask)
 
         return finish
 
@@ -273,7 +259,7 @@ def in_order(b, values):
 FINISHERS = {"": (Stored(True), 1), "u": (Stored(False), 1), "r": (Real(), 4)}
 KERNELS = {
     f"tiles{side}s{stride}{'w' * wide}{kind}": make_walk(
-        make_tile(side, stride, wide, finisher), *int_tile(ISA, side, stride), CHANNELS, 1, y_nbytes
+        make_tile(side, stride, wide, finisher), *INT_TILE, CHANNELS, 1, y_nbytes
     )
     for side in SIDES
     for stride in (1, 2)
