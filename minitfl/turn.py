@@ -16,9 +16,12 @@ class Turn:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._inside: list[str] = []
+        self._entries: dict[str, _Entry] = {}
 
     def __call__(self, what: str) -> _Entry:
-        return _Entry(self, what)
+        if what not in self._entries:
+            self._entries[what] = _Entry(self, what)
+        return self._entries[what]
 
     def enter(self, what: str) -> None:
         if not self._lock.acquire(False):
