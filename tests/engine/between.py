@@ -27,7 +27,8 @@ def between(content, inputs=None, shapes=None, seed=0):
     found = {"numba": [], "loops": [], "numpy": []}
     with guarded() as guards:
         instance = Runtime(load_model(content), layer="numba").instance(0)
-        for i, shape in (shapes or {}).items():
+        given = dict(zip(instance.subgraph.inputs, [a.shape for a in inputs or ()]))
+        for i, shape in (shapes or given).items():
             instance.resize(i, shape)
         instance.allocate()
         frame = instance.frame

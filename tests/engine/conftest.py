@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_networks import networks  # noqa: F401
+
 HERE = Path(__file__).parent
 
 

@@ -1,5 +1,6 @@
 """Faults that the guard zones, and the units run apart, must catch: each is planted in a sound program."""
 
+import ctypes
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 
 from minitfl.build import Model
-from minitfl.engine.program import Emit
-from tests.engine.between import between
+from minitfl.engine.layouts.driver import INSTRUCTION
+from minitfl.engine.program import Emit, Program
+from minitfl.packing import Packed, unpacked
+from tests.engine.between import KERNEL, between
 
 pytest.importorskip("numba")
 
@@ -27,65 +30,108 @@ def content(units=5, **options):
     return m.content()
 
 
-@pytest.fixture(name="changed")
-def changed_fixture(monkeypatch):
-    """changed(kernel, words -> words): instructions of that kernel get other words."""
+class Places:
+    """Addresses that an instruction sees: of tensors, constants and scratch."""
 
-    def change(kernel, function):
-        add = Emit.add
+    def __init__(self, program, slots):
+        self._program = program
+        self._table = (ctypes.c_int64 * program.slots).from_address(slots)
 
-        def changed_add(self, name, units, layout, **words):
-            add(self, name, units, layout, **(function(words) if name.startswith(kernel) else words))
+    def tensor(self, i):
+        return self._table[self._program.tensors[i][0]]
 
-        monkeypatch.setattr(Emit, "add", changed_add)
+    @property
+    def constant(self):
+        return self._table[self._program.constants[0][0]]
 
-    return change
+    @property
+    def scratch(self):
+        return self._table[self._program.scratch[0][0]]
+
+    @property
+    def end_of_workspace(self):
+        return self.scratch + self._program.workspace_nbytes
 
 
-def test_sound():
+@pytest.fixture(name="plant")
+def plant_fixture(monkeypatch):
+    """plant(fault): the last instruction goes on with fault(places, first, last) where its kernel ends."""
+    kept = []
+
+    def plant(fault):
+        link = Program.link
+
+        def changed(self, addresses):
+            link(self, addresses)
+            sound = KERNEL(int(self.code[-1][INSTRUCTION.function]))
+
+            def kernel(block, slots, first, last):
+                status = sound(block, slots, first, last)
+                fault(Places(self, slots), first, last)
+                return status
+
+            kept.append(KERNEL(kernel))
+            self.code[-1][INSTRUCTION.function] = ctypes.cast(kept[-1], ctypes.c_void_p).value
+
+        monkeypatch.setattr(Program, "link", changed)
+
+    return plant
+
+
+def test_sound(plant):
+    plant(lambda places, first, last: None)
     assert between(content(padding="SAME"))["numba"] == ["CONV_2D"]
 
 
-def test_past_the_end_of_the_arena(changed):
-    changed("conv_float.", lambda words: {**words, "y_start": words["y_start"] + 576})
+def test_past_the_end_of_the_arena(plant):
+    plant(lambda places, first, last: ctypes.memset(places.tensor(0) + 448, 1, 1))  # x, of 432 bytes, lies last
     with pytest.raises(AssertionError, match="writes behind a block"):
         between(content(padding="SAME"))
 
 
-def test_past_the_end_of_the_workspace(changed):
-    changed("move.pad", lambda words: {**words, "after_nbytes": words["after_nbytes"] + 4})
+def test_before_the_arena(plant):
+    plant(lambda places, first, last: ctypes.memset(places.tensor(3) - 1, 1, 1))
+    with pytest.raises(AssertionError, match="writes before a block"):
+        between(content(padding="SAME"))
+
+
+def test_past_the_end_of_the_workspace(plant):
+    plant(lambda places, first, last: ctypes.memset(places.end_of_workspace + 40, 1, 1))
     with pytest.raises(AssertionError, match="writes behind a block"):
         between(content(padding="SAME"))
 
 
-def test_before_the_workspace(changed):
-    changed("move.pad", lambda words: {**words, "before": 3, "padded_height": 3})
-    with pytest.raises(AssertionError):
+def test_a_constant_is_written(plant):
+    plant(lambda places, first, last: ctypes.memset(places.constant, 1, 1))
+    with pytest.raises(AssertionError, match="changes a constant"):
         between(content(padding="SAME"))
 
 
-def test_a_constant_is_written(changed):
-    changed("conv_float.", lambda words: {**words, "y": words["weights"], "y_start": 0})
-    with pytest.raises(AssertionError):
-        between(content(padding="VALID"))
-
-
-def test_units_that_write_the_same_bytes(changed):
-    changed("conv_float.", lambda words: {**words, "pixel_y_nbytes": words["pixel_y_nbytes"] - 4})
-    with pytest.raises(AssertionError, match=r"units of conv_float\.panels1x\d+ write the same bytes"):
+def test_an_input_is_written(plant):
+    plant(lambda places, first, last: first or ctypes.memset(places.tensor(0) + 431, 1, 1))
+    with pytest.raises(AssertionError, match="writes where others live"):
         between(content(padding="SAME"))
 
 
-def test_units_that_read_what_others_write(changed):
-    """The copy with a border is made upon itself."""
-    changed("move.pad", lambda words: {**words, "x": words["y"]})
+def test_units_that_write_the_same_bytes(plant):
+    plant(lambda places, first, last: ctypes.memset(places.tensor(3), first + 1, 1))
+    with pytest.raises(AssertionError, match=r"units of conv_float\.\w+ write the same bytes"):
+        between(content(padding="SAME"))
+
+
+def test_units_that_read_what_others_write(plant):
+    def fault(places, first, last):
+        if first:
+            ctypes.memmove(places.tensor(3) + 719, places.tensor(3), 1)
+
+    plant(fault)
     with pytest.raises(AssertionError, match="apart"):
         between(content(padding="SAME"))
 
 
 def test_a_constant_from_elsewhere(monkeypatch):
     constant = Emit.constant
-    monkeypatch.setattr(Emit, "constant", lambda self, array: constant(self, array.copy()))
+    monkeypatch.setattr(Emit, "constant", lambda self, array: constant(self, Packed(lambda: unpacked(array).copy())))
     with pytest.raises(AssertionError, match=r"not from minitfl\.memory\.aligned"):
         between(content(padding="SAME"))
 
