@@ -1,10 +1,11 @@
-"""Every shared model that can run, step by step: each fast form against NumPy, with guard zones around all memory.
+"""Every shared model and every converted network, step by step: fast forms against NumPy, with guard zones.
 
 `python -m tests.engine.test_models` tells which steps of them have a fast form.
 """
 
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from minitfl.runtime import Runtime
 from tests.cases import shared_model, shared_models
 from tests.engine.between import between
 from tests.test_lockstep import COMPARED, drawn_inputs
+from tests.test_networks import CONVERTED, content_of, inputs_of
 
 pytest.importorskip("numba")
 
@@ -53,18 +55,22 @@ def test_each_step_in_both_layers(folder):
     assert run >= COMPARED[folder][0]
 
 
+@pytest.mark.parametrize("name, variant", CONVERTED)
+def test_each_step_of_converted_networks(networks, name, variant):
+    content = content_of(networks, name, variant)
+    between(content, inputs_of(name, load_model(content), 0))
+
+
 def main():
+    """Of the models named, else of the shared ones."""
     totals = {"numba": Counter(), "loops": Counter(), "numpy": Counter()}
-    for parameter in shared_models():
-        path = parameter.values[0]
-        found = judge(path.read_bytes())
+    for path in sys.argv[1:] or [parameter.values[0] for parameter in shared_models()]:
+        found = judge(Path(path).read_bytes())
         if found is None:
-            print(f"{parameter.id}: can't run")
+            print(f"{path}: can't run")
             continue
-        slow = Counter(found["numpy"])
-        print(
-            f"{parameter.id}: {len(found['numba'])} fast, {len(found['numpy'])} in NumPy {dict(slow) if slow else ''}"
-        )
+        slow = Counter(found["loops"] + found["numpy"])
+        print(f"{path}: {len(found['numba'])} fast, others: {dict(slow)}")
         for layer, ops in found.items():
             totals[layer].update(ops)
     for layer, ops in totals.items():
