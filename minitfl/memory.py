@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -10,14 +13,54 @@ from minitfl.errors import ModelRuntimeError
 
 ALIGNMENT = 64
 SLACK = 64  # bytes behind a block that fast kernels may read, never write
+LARGE = 1 << 22  # bytes from which on NumPy asks the system for large pages; what is not used takes no memory
+MEDIUM = 1 << 20  # bytes from which on large pages are worth it
+CHUNK = 1 << 24  # bytes that blocks which belong together are cut from
+
+
+class _Pool:
+    """What blocks that belong together are cut from."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.rest = np.empty(0, np.uint8)
+
+    def cut(self, nbytes: int) -> np.ndarray:
+        size = -(-(nbytes + SLACK) // ALIGNMENT) * ALIGNMENT
+        if self.rest.size < size:
+            if self.taken < MEDIUM:  # little in all
+                self.taken += size
+                return _block(nbytes)
+            self.rest = _block(CHUNK)
+        block, self.rest = self.rest[:nbytes], self.rest[size:]
+        return block
+
+
+_POOL: ContextVar[_Pool | None] = ContextVar("_POOL", default=None)
 
 
 def aligned(nbytes: int) -> np.ndarray:
     """Zeroed bytes whose address is a multiple of 64, with 64 more behind them that may be read."""
+    pool = _POOL.get()
+    return _block(nbytes) if pool is None or nbytes + SLACK > LARGE else pool.cut(nbytes)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Many blocks made inside lie together, in large pages: their addresses are found faster."""
+    token = _POOL.set(_Pool())
+    try:
+        yield
+    finally:
+        _POOL.reset(token)
+
+
+def _block(nbytes: int) -> np.ndarray:
     if nbytes > physical_memory():
         raise ModelRuntimeError(f"{nbytes} bytes are needed, and the machine has {physical_memory()}")
+    size = nbytes + ALIGNMENT + SLACK
     try:
-        block = np.zeros(nbytes + ALIGNMENT + SLACK, np.uint8)
+        block = np.zeros(LARGE if MEDIUM < size < LARGE else size, np.uint8)
     except MemoryError as error:
         raise ModelRuntimeError(f"{nbytes} bytes are needed, and the system does not give them") from error
     start = -block.__array_interface__["data"][0] % ALIGNMENT if nbytes else 0

@@ -18,6 +18,7 @@ from minitfl.engine.emit import find
 from minitfl.engine.isa import Isa
 from minitfl.engine.layouts.driver import INSTRUCTION
 from minitfl.graph import Node, Tensor
+from minitfl.memory import together
 from minitfl.packing import Packed, unpacked
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class Program:
 
     def link(self, addresses: dict[str, int]) -> None:
         """Packs the constants and makes the code, once the address of every kernel is known."""
-        self.constants = [(slot, unpacked(a)) for slot, a in self.constants]
+        with together():
+            self.constants = [(slot, unpacked(a)) for slot, a in self.constants]
         blocks = np.array([w for i in self.instructions for w in i.words], np.int64)
         code = np.zeros((len(self.instructions), len(INSTRUCTION)), np.int64)
         at = blocks.__array_interface__["data"][0]
