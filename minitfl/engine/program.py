@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 ALIGNMENT = 64
 
 # threads share an instruction in chunks of units
-LEAST_CHUNK = 2000  # nanoseconds; to take one costs a tenth of a microsecond
-MOST_CHUNKS = 48
+LEAST_CHUNK = 4000  # nanoseconds; to take one costs a tenth of a microsecond, and a call of the kernel
+MOST_CHUNKS = 12
 
 
 @dataclass(frozen=True, slots=True)
