@@ -72,12 +72,16 @@ class Frame:
         self._late: dict[int, LateCall] = {}  # by node
         self._callables: dict[int, CallableSubgraph] = {}
         self.fast: Fast | None = None
-        self._turns = self._arrange()
+        self._ran = False
+        self._turns = self._arrange(ask=False)
 
     def run(self) -> None:
         """Every step, in order."""
-        if self._waits and self.runtime.engine.news() != self._news:
-            self._turns = self._arrange()
+        if self._waits:
+            # the first result comes from NumPy before anything is compiled, which would delay it
+            if self._ran and (not self._asked or self.runtime.engine.news() != self._news):
+                self._turns = self._arrange()
+            self._ran = True
         whole = self._whole
         if whole is not None and self.runtime.threads == 1:
             failed = whole()
@@ -136,12 +140,19 @@ class Frame:
         assert array is not None
         return array
 
-    def _arrange(self) -> tuple[Turn, ...]:
-        """Which form each step takes; neighbours that have a fast one take their turn together."""
-        engine = self.runtime.engine
+    def _arrange(self, ask: bool = True) -> tuple[Turn, ...]:
+        """Which form each step takes; neighbours that have a fast one take their turn together.
+
+        ask: have machine code compiled that is missing.
+        """
+        engine = self.runtime.engine if ask or not self.runtime.postpones else None
+        self._asked = ask
         self._news = engine.news() if engine is not None else 0
-        self.fast = engine.bind(self) if engine is not None else None
-        self._waits = engine is not None and self.fast is None and engine.expects(self)
+        self.fast = engine.bind(self, ask) if engine is not None else None
+        if engine is not None:
+            self._waits = self.fast is None and engine.expects(self)
+        else:
+            self._waits = self.runtime.postpones and not ask
         if self.fast is not None:
             self._unbind(self.fast.program.ranges)
         turns: list[Turn] = []

@@ -6,8 +6,10 @@ Instance   one subgraph with its pending input shapes, its variables and, once a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,8 +159,9 @@ class Runtime:
         self.custom_ops = dict(custom_ops or {})
         self.kernels = dict(kernels or {})  # of the caller's, by operator
         self.layer = layer
-        self.engine = _engine(layer)
-        self.loops = layer == "numba" and self.engine is None  # this host has no instruction set that the engine knows
+        self.postpones = layer == "auto" and _nothing_cached()  # the engine, until there has been a first result
+        # a host whose instruction set the engine does not know runs loops
+        self.loops = not self.postpones and self.engine is None and layer == "numba"
         self.verbose = verbose
         self.threads = 1  # at most, that an invoke may use
         custom = {name: custom_preparation(name, function) for name, function in self.custom_ops.items()}
@@ -167,6 +170,11 @@ class Runtime:
         self.state = State()
         self.instances: dict[int, Instance] = {}
         self._depth = 0
+
+    @cached_property
+    def engine(self) -> Any:
+        """What has machine code; None where all runs in NumPy or loops."""
+        return _engine(self.layer)
 
     def instance(self, index: int) -> Instance:
         if index not in self.instances:
@@ -227,6 +235,18 @@ class Runtime:
                 elif array.flags.writeable:
                     array[...] = value
         self.state.set(data["state"])  # at the end: an allocation makes nodes forget
+
+
+def _nothing_cached() -> bool:
+    """Is the cache of machine code empty, so that there is no use yet in what finds it?"""
+    if os.environ.get("MINITFL_KERNELS", "auto") not in ("", "auto"):
+        return False
+    from minitfl.engine.cache import cache_folder
+
+    try:
+        return not any(cache_folder().iterdir())
+    except OSError:
+        return True
 
 
 def _engine(layer: str) -> Any:

@@ -462,7 +462,8 @@ def test_steps_that_the_fast_form_gives_up_on(monkeypatch, threads, on):
     made = instance(m)
     assert x == 0 and made.frame.plan.steps[2].skip
     fast, ran = GivesUp([0, 1, 3, 4], on), []
-    engine = type("Engine", (), {"bind": lambda self, frame: fast, "news": lambda self: 0, "expects": lambda *_: False})
+    functions = {"bind": lambda self, frame, ask: fast, "news": lambda self: 0, "expects": lambda *_: False}
+    engine = type("Engine", (), functions)
     made.runtime.engine, made.runtime.threads = engine(), threads
     made.frame._turns = made.frame._arrange()
     assert [turn.steps for turn in made.frame._turns] == [(0, 1, 3, 4)]

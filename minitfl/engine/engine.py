@@ -65,8 +65,8 @@ class Engine:
                     plan.programs[name] = compose(plan, planner, self.library.isa)
         return plan.programs[name]
 
-    def ready(self, program: Program) -> bool:
-        """Is there machine code for all of the program? Where it is missing, compiling begins.
+    def ready(self, program: Program, ask: bool = True) -> bool:
+        """Is there machine code for all of the program? Where it is missing, compiling begins if we ask for it.
 
         RuntimeError where we wait for it and it can't be had.
         """
@@ -75,17 +75,17 @@ class Engine:
         needed = [DRIVER, *program.kernels]
         if self.waits:
             self._wait(needed)
-        elif not self.library.has(needed):
+        elif not (self.library.has(needed) if ask else self.library.load(needed)):
             return False
         with self.library.lock:
             if program.code is None:
                 program.link(self.library.addresses)
         return True
 
-    def bind(self, frame: Frame) -> Fast | None:
+    def bind(self, frame: Frame, ask: bool = True) -> Fast | None:
         """The fast steps of a frame; None while there is nothing to run."""
         program = self.program(frame.plan, frame.runtime.planner)
-        return Fast(program, frame, self) if program.ranges and self.ready(program) else None
+        return Fast(program, frame, self) if program.ranges and self.ready(program, ask) else None
 
     def crew(self) -> Crew | None:
         """Threads that help; None while what they run is not compiled."""
