@@ -15,7 +15,7 @@ from minitfl.engine.library import Library, library
 from minitfl.engine.program import Program, compose
 from minitfl.engine.threads import KERNELS, Crew, crew, usable, yield_address
 from minitfl.graph import Tensor
-from minitfl.memory import aligned
+from minitfl.memory import SLACK, aligned
 from minitfl.runtime import LAYERS
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ class Fast:
         self.program = program
         self.workspace = aligned(program.workspace_nbytes)
         self._frame = frame
+        self._copies: list[np.ndarray] = []  # of constants at the very end of their memory
         self._slots = program.table(self._address, _address_of(self.workspace))
         assert program.code is not None
         self._code_at = _address_of(program.code)
@@ -157,7 +158,21 @@ class Fast:
         self._run(self._code_at, self._slots_at, 0, 0)
 
     def _address(self, key: Any, tensor: Tensor) -> int:
-        return _address_of(self._frame.memory_of(key, tensor))
+        array = self._frame.memory_of(key, tensor)
+        if not array.flags.writeable and not _readable_behind(array):
+            copy = aligned(array.nbytes).view(array.dtype).reshape(array.shape)
+            copy[...] = array
+            self._copies.append(copy)
+            array = copy
+        return _address_of(array)
+
+
+def _readable_behind(array: np.ndarray) -> bool:
+    """Does what a constant is a view of, as the file, go on for as far as kernels may read?"""
+    owner = array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    return _address_of(array) + array.nbytes + SLACK <= _address_of(owner) + owner.nbytes
 
 
 def _address_of(array: np.ndarray) -> int:

@@ -148,3 +148,13 @@ def test_an_exception_in_machine_code_fails_the_test(tmp_path):
     )
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "Exception ignored" in done.stdout
+
+
+def test_constants_at_the_end_of_a_file_are_copied():
+    """A kernel may read a little behind a constant: behind the file's last byte there may be no memory."""
+    from minitfl.engine.engine import _readable_behind
+
+    file = np.frombuffer(bytes(1000), np.uint8)
+    assert _readable_behind(file[100:200]) and _readable_behind(file[900:936].view(np.float32))
+    assert not _readable_behind(file[900:937]) and not _readable_behind(file[1000:])
+    assert not _readable_behind(np.ones(20))
