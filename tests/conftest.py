@@ -1,6 +1,7 @@
 """Hypothesis profiles, the `official` fixture, and MINITFL_REQUIRE_ORACLE=1: no skip but those in allowed_skips.txt.
 
-MINITFL_CASES=10 runs ten times as many cases of each property test, with fresh random seeds (profile "long").
+MINITFL_CASES=10 runs ten times as many cases of each property test, with fresh random seeds (profile "long");
+MINITFL_EXAMPLES=10 runs ten of each that has no number of its own.
 """
 
 import fnmatch
@@ -15,7 +16,8 @@ except ImportError:  # tests/portable runs without
     pass
 else:
     calm = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
-    settings.register_profile("ci", derandomize=True, database=None, print_blob=True, **calm)
+    examples = int(os.environ.get("MINITFL_EXAMPLES", "100"))
+    settings.register_profile("ci", derandomize=True, database=None, print_blob=True, max_examples=examples, **calm)
     # a planted fault only has to be found, not to be made small
     settings.register_profile(
         "faults", derandomize=True, database=None, phases=[Phase.explicit, Phase.generate], **calm
