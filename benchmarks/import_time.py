@@ -30,6 +30,7 @@ PROGRAMS = {
 def seconds(program):
     """(NumPy's import, what follows); None if the program fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
     words = [sys.executable, "-c", START + program + END]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     return tuple(float(text) for text in done.stdout.split()) if done.returncode == 0 else None

@@ -176,6 +176,7 @@ class Results:
 
 
 def main():
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
     parser = argparse.ArgumentParser(description="Measures all networks and writes the results page.")
     parser.add_argument("patterns", nargs="*", help="only networks of such names")
     parser.add_argument("--zoo", default=os.environ.get("MINITFL_ZOO"), help="what make_zoo.py has made (MINITFL_ZOO)")
