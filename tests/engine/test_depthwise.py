@@ -67,6 +67,44 @@ def test_integers(drawn, kind, seed):
     assert between(m.content(), seed=seed)["numba"] == ["DEPTHWISE_CONV_2D"]
 
 
+@given(geometries(), st.sampled_from(["int8", "uint8"]), st.booleans(), st.integers(0, 2**32 - 1))
+def test_integers_that_grow(drawn, type, near, seed):
+    """Factors above 1, which shift sums to the left; near: few of the results are clamped."""
+    batch, size, channels, units, filter, options = drawn
+    chance = np.random.default_rng(seed)
+    low, high = (0, 255) if type == "uint8" else (-128, 127)
+    m = Model()
+    count = 1 if type == "uint8" else units
+    w_scale = chance.uniform(0.4, chance.choice([2, 100]), count)
+    w_scale[0] = max(w_scale[0], 1)
+    x_zero, w_zero = int(chance.integers(low, high)), int(chance.integers(0, 255)) if type == "uint8" else 0
+    reach = 1 if near else 255
+    stored = np.clip(chance.integers(w_zero - reach, w_zero + reach, (1, *filter, units), endpoint=True), low, high)
+    x = m.input((batch, *size, channels), type, scale=1, zero_point=x_zero)
+    w = m.constant(stored.astype(type), scale=w_scale, zero_point=[w_zero] * count, axis=3)
+    bias = m.constant(chance.integers(-9 * reach, 9 * reach, units).astype(np.int32), scale=w_scale,
+                      zero_point=[0] * count)  # fmt: skip
+    y = m.tensor((1, 1, 1, units), type, scale=1, zero_point=int(chance.integers(low, high)))
+    m.op("DEPTHWISE_CONV_2D", [x, w, bias], [y], **options)
+    m.output(y)
+    image = np.clip(x_zero + chance.integers(-2 * reach, 2 * reach, (batch, *size, channels)), low, high).astype(type)
+    assert between(m.content(), inputs=[image])["numba"] == ["DEPTHWISE_CONV_2D"]
+
+
+@pytest.mark.parametrize(("factor", "layer"), [(255.0, "numba"), (256.0, "numpy")])
+def test_weights_that_grow_out_of_words(factor, layer):
+    """Shifted with its sums, a weight of -128 fits into 16 bits up to a shift by 8: factors below 256."""
+    m = Model()
+    x = m.input((1, 4, 5, 3), "int8", scale=1, zero_point=0)
+    w = m.constant(np.full((1, 3, 3, 3), -128, np.int8), scale=[factor] * 3, zero_point=[0] * 3, axis=3)
+    bias = m.constant(np.arange(3, dtype=np.int32), scale=[factor] * 3, zero_point=[0] * 3)
+    y = m.tensor((1, 1, 1, 3), "int8", scale=1, zero_point=0)
+    m.op("DEPTHWISE_CONV_2D", [x, w, bias], [y], padding="SAME", stride_h=1, stride_w=1, depth_multiplier=1,
+         dilation_h_factor=1, dilation_w_factor=1, fused_activation_function="NONE")  # fmt: skip
+    m.output(y)
+    assert between(m.content())[layer] == ["DEPTHWISE_CONV_2D"]
+
+
 @given(geometries(), st.booleans(), st.integers(0, 2**32 - 1))
 def test_hybrid(drawn, per_channel, seed):
     batch, size, channels, units, filter, options = drawn

@@ -82,11 +82,13 @@ def depthwise_int(
     if x.type not in ("int8", "uint8") or rule != "twice" or weights is None or bias is None or y.size == 0:
         return False
     turn_x, turn_y = (128, 0) if x.type == "int8" else (0, 128)
-    centered = weights.astype(np.int64) - w_zero
+    left = np.maximum(np.asarray(shift, np.int64), 0)  # of sums that 32 bits hold; so their parts are shifted instead
+    centered = (weights.astype(np.int64) - w_zero) << left
+    bias = bias.astype(np.int64) << left
     zero = x_zero + turn_x
-    most = np.abs(bias.astype(np.int64)) + np.abs(centered).sum((0, 1, 2)) * max(zero, 255 - zero)
-    scaled = rescaling(most, multiplier, shift, y_zero - turn_y)
-    if scaled is None:
+    most = np.abs(bias) + np.abs(centered).sum((0, 1, 2)) * max(zero, 255 - zero)
+    scaled = rescaling(most, multiplier, np.minimum(shift, 0), y_zero - turn_y)
+    if scaled is None or (centered.astype(np.int16) != centered).any():
         return False
     lanes = e.isa.lanes
     start = bias + most - zero * centered.sum((0, 1, 2))
