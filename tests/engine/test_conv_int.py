@@ -32,11 +32,11 @@ def bias_of(m, chance, units, scales, x_scale):
 
 @st.composite
 def convolutions(draw, type):
-    groups = draw(st.sampled_from([1, 1, 1, 2, 3])) if type == "int8" else 1
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
     depth, units = draw(st.integers(1, 130) if groups == 1 else st.integers(1, 9)), draw(st.integers(1, 130))
     units = -(-units // groups) * groups
     filter, stride, dilation = ((draw(st.integers(1, n)), draw(st.integers(1, n))) for n in (4, 3, 2))
-    if max(stride) > 1 or type == "uint8":
+    if max(stride) > 1:
         dilation = (1, 1)
     size = [draw(st.integers((f - 1) * d + 1, 20)) for f, d in zip(filter, dilation)]
     activation = draw(st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"]))

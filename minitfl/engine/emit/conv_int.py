@@ -1,12 +1,14 @@
 """CONV_2D and FULLY_CONNECTED of 8-bit integers: panels of channels, packed once with all that finishes them.
 
 What kernels sum up is x' * (w - w_zero), x' being x or, where the instruction set asks for it, x with its highest bit
-turned over. The bias makes up for the zero point of x', and carries what a rescaling wants to be added.
+turned over. The bias makes up for the zero point of x', and carries what a rescaling wants to be added. Where
+w - w_zero don't fit into 8 bits they are w' - less, w' being w or, of uint8, w - 128: from the sums of x' * w' those of
+x' * less are taken, which all channels share.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -269,9 +271,9 @@ def panels(e, p: Product, source, group: int, count: int, window: Window, lines:
     w_range = [n - p.w_zero for n in RANGES["int8" if hybrid else p.w.type]]
     if w_range[0] < -128 or w_range[1] > 127:
         w_range = [int(n) - p.w_zero for n in (stored.min(), stored.max())]
-    parts = 1 if w_range[0] >= -128 and w_range[1] <= 127 else 2  # of weights that 8 bits don't hold: two that add up
+    less = 0 if w_range[0] >= -128 and w_range[1] <= 127 else p.w_zero - (128 if p.w.type == "uint8" else 0)
     finish = finish_of(p, some, stored, e.contents(p.bias)[some], max(w_range[1], -w_range[0]))
-    if finish is None or parts > 1 < window.taps:
+    if finish is None or not -128 <= less <= 127:
         return False
     amx = e.isa.dot == "amx" and lines.length * lines.lines * images["images"] >= AMX_LEAST
     x_type = "int8" if hybrid else p.x.type
@@ -280,10 +282,10 @@ def panels(e, p: Product, source, group: int, count: int, window: Window, lines:
     y_nbytes = 4 if hybrid else 1
     y_turn = -128 if p.y.type == "uint8" else 0
     whole = not hybrid and (p.low, p.high, p.y.type) == (-128, 127, "int8")
-    kind = f"{finish.rule}_whole" if whole else finish.rule
-    window = replace(window, tap_nbytes=0, taps=parts) if parts > 1 else window
+    kind = f"{finish.rule}_less" if less else f"{finish.rule}_whole" if whole else finish.rule
+    chunk = 64 if amx else 4
     for start, stop, vectors in split(e.isa, amx, units):
-        form = Form(vectors, e.isa.lanes, 64 if amx else 4, window.rows * window.taps // parts, window.depth, parts)
+        form = Form(vectors, e.isa.lanes, chunk, window.rows * window.taps, window.depth, less)
         if amx:
             height = -(-lines.length // (2 * -(-lines.length // AMX_PLACES)))
             places, config, name = 2 * height, e.constant(tile_configuration(height)), f"amx_{x_type}"
@@ -303,6 +305,7 @@ def panels(e, p: Product, source, group: int, count: int, window: Window, lines:
             y=e.tensor(p.y),
             y_start=y_nbytes * (some.start + start),
             config=config,
+            less=e.constant(alike(less, e.isa.lanes, chunk, window.depth)) if less else e.tensor(p.y),
             weights=packed,
             panels=number,
             together=min(number, max(1, TOGETHER_NBYTES // form.panel_nbytes(finish))),
@@ -402,7 +405,7 @@ def hybrid_finish(start: int, stored, w_scale, bias) -> Finish | None:
 class Form:
     """Panels of `vectors` vectors: for each its biases, for each run and chunk of depths the weights, then its numbers.
 
-    Weights of a chunk: (vectors, chunk / 4, lanes, 4). In two parts the runs come twice.
+    Weights of a chunk: (vectors, chunk / 4, lanes, 4). They are greater by `less`.
     """
 
     vectors: int
@@ -410,7 +413,7 @@ class Form:
     chunk: int
     runs: int
     depth: int
-    parts: int
+    less: int
 
     @property
     def width(self) -> int:
@@ -418,7 +421,7 @@ class Form:
 
     def panel_nbytes(self, finish: Finish | None) -> int:
         """Up to the numbers, or with those of a finish."""
-        chunks = self.parts * self.runs * -(-self.depth // self.chunk)
+        chunks = self.runs * -(-self.depth // self.chunk)
         table = 0 if finish is None else finish.table(np.arange(self.lanes), self.lanes).size
         return self.width * (4 + chunks * self.chunk) + self.vectors * table
 
@@ -447,18 +450,12 @@ def pack(stored, w_zero: int, finish: Finish, units: slice, seen_zero: int, form
     w = np.where(there[:, None], w, w.dtype.type(0))
     total = w.sum(1, dtype=np.int64)
     bias = np.where(there, finish.bias[chosen - finish.start] - seen_zero * total, 0).astype(np.int32)
-    fitting = np.clip(w, -128, 127)
-    whole = np.concatenate([fitting, w - fitting], axis=1)[:, : form.parts * w.shape[1]].astype(np.int8)
     chunks = -(-form.depth // form.chunk)
-    quads = np.zeros((len(order), form.parts * form.runs, chunks * form.chunk), np.int8)
-    if form.parts == 1:
-        quads[:, :, : form.depth] = whole.reshape(len(order), form.runs, form.depth)
-    else:  # of each run, first the one part and then the other
-        both = whole.reshape(len(order), form.parts, form.runs, form.depth).swapaxes(1, 2)
-        quads[:, :, : form.depth] = both.reshape(len(order), -1, form.depth)
-    quads = quads.view(np.int32).reshape(
-        count, form.vectors, form.lanes, form.runs * form.parts, chunks, form.chunk // 4
-    )
+    quads = np.zeros((len(order), form.runs, chunks * form.chunk), np.int8)
+    if form.less:
+        w = np.where(there[:, None], w + np.int16(form.less), np.int16(0))
+    quads[:, :, : form.depth] = w.astype(np.int8).reshape(len(order), form.runs, form.depth)
+    quads = quads.view(np.int32).reshape(count, form.vectors, form.lanes, form.runs, chunks, form.chunk // 4)
     table = finish.table(np.where(there, order, -1), form.lanes).reshape(count, -1)
     packed = aligned(count * form.panel_nbytes(finish)).reshape(count, -1)
     start, end = 4 * form.width, form.panel_nbytes(None)
@@ -466,6 +463,16 @@ def pack(stored, w_zero: int, finish: Finish, units: slice, seen_zero: int, form
     packed[:, start:end] = np.ascontiguousarray(quads.transpose(0, 3, 4, 1, 5, 2)).view(np.uint8).reshape(count, -1)
     packed[:, end:] = table
     return packed
+
+
+def alike(weight: int, lanes: int, chunk: int, depth: int):
+    """Bytes: the biases, a chunk and the last chunk of weights that are all the same, a vector wide."""
+    packed = aligned(lanes * (4 + 2 * chunk)).view(np.int8)
+    packed[: 4 * lanes] = 0
+    chunks = packed[4 * lanes :].reshape(2, chunk // 4, lanes, 4)
+    chunks[...] = weight
+    chunks[1] = np.where(np.arange(chunk) < (depth - 1) % chunk + 1, weight, 0).reshape(-1, 1, 4)
+    return packed.view(np.uint8)
 
 
 def tile_configuration(height: int):

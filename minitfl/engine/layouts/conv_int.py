@@ -4,10 +4,11 @@ from minitfl.engine.blocks import layout
 
 # sums of products of windows, a panel of channels wide. Units are panels: `together` of them (in the end what is left)
 # at each group of places, of all groups of a line, all lines, all images; then the next ones. A line is a run of
-# `length` places that lie `step` bytes apart in x; in every `pitch` of them the first `width` are pixels of y.
+# `length` places that lie `step` bytes apart in x; in every `pitch` of them the first `width` are pixels of y. `less`
+# are weights that all channels meet alike: their sums are taken from those of the panels.
 CONV_INT = layout(
     "ConvInt",
-    "x x_start x_flip y y_start config image_numbers weights panels together panel_nbytes numbers_start"
+    "x x_start x_flip y y_start config image_numbers less weights panels together panel_nbytes numbers_start"
     " images image_nbytes lines line_nbytes line_y_nbytes length step pitch width groups places"
     " rows row_nbytes taps tap_nbytes chunks pixel_y_nbytes channels low high flip",
 )

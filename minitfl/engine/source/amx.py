@@ -8,7 +8,6 @@ from llvmlite import ir
 from minitfl.engine.source.ir import I8, add, call, loop, number
 
 TILE_NBYTES = 1024
-ROW_NBYTES = 128  # a row of sums
 VOID = ir.VoidType()
 
 
@@ -20,18 +19,21 @@ def release(b):
     call(b, "llvm.x86.tilerelease", VOID)
 
 
-def make_sums(signed):
+def make_sums(signed, panel=2):
     """sums(b, sources, step, rows, row_nbytes, taps, tap_nbytes, chunks, weights, targets): those of places that begin
-    at one source, and `step` bytes on, go to rows of 32 int32 that begin at one target; and so for the second ones.
+    at one source, and `step` bytes on, go to rows of 16 * panel int32 that begin at one target; and so for the second
+    ones.
 
-    The window is `rows` times `taps` runs of `chunks` times 64 bytes. weights: the bias, then for each 64 depths two
-    tiles.
+    The window is `rows` times `taps` runs of `chunks` times 64 bytes. weights: the bias, then for each 64 depths
+    `panel` tiles; a panel of one tile is the same for all runs: it has a tile for a chunk, and one for the last chunk.
     """
     product = "llvm.x86.tdpbssd" if signed else "llvm.x86.tdpbusd"
+    sums_nbytes, nbytes = panel * 64, panel * TILE_NBYTES
 
     def emit(b, sources, step, rows, row_nbytes, taps, tap_nbytes, chunks, weights, targets):
-        for i in range(4):
-            _load(b, i, add(b, weights, i % 2 * 64), number(0))  # one row of biases, again and again
+        for m in range(2):
+            for n in range(panel):
+                _load(b, 2 * m + n, add(b, weights, n * 64), number(0))  # one row of biases, again and again
 
         def row(i, carried):
             def tap(j, carried):
@@ -40,27 +42,32 @@ def make_sums(signed):
 
                 def chunk(k, _):
                     here = b.add(start, b.shl(k, number(6)))
-                    w = b.add(at, b.mul(k, number(2 * TILE_NBYTES)))
-                    for n in range(2):
+                    w = b.add(at, b.mul(k, number(nbytes)) if panel == 2 else last(b, k, chunks, nbytes))
+                    for n in range(panel):
                         _load(b, 6 + n, add(b, w, n * TILE_NBYTES), number(64))
                     for m, x in enumerate(sources):
                         _load(b, 4 + m, b.add(x, here), step)
-                        for n in range(2):
+                        for n in range(panel):
                             call(b, product, VOID, I8(2 * m + n), I8(4 + m), I8(6 + n))
                     return []
 
                 loop(b, chunks, [], chunk)
-                return [b.add(at, b.mul(chunks, number(2 * TILE_NBYTES)))]
+                return [b.add(at, b.mul(chunks, number(nbytes)))] if panel == 2 else carried
 
             return loop(b, taps, carried, tap)
 
-        loop(b, rows, [add(b, weights, ROW_NBYTES)], row)
+        loop(b, rows, [add(b, weights, sums_nbytes)], row)
         for m, y in enumerate(targets):
-            for n in range(2):
+            for n in range(panel):
                 target = _pointer(b, add(b, y, n * 64))
-                call(b, "llvm.x86.tilestored64", VOID, I8(2 * m + n), target, number(ROW_NBYTES))
+                call(b, "llvm.x86.tilestored64", VOID, I8(2 * m + n), target, number(sums_nbytes))
 
     return emit
+
+
+def last(b, k, count, nbytes):
+    """nbytes where k is the last of count, else 0."""
+    return b.select(b.icmp_signed("<", add(b, k, 1), count), number(0), number(nbytes))
 
 
 def _load(b, register, address, step):

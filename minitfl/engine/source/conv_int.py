@@ -37,12 +37,13 @@ SUMS = types.void(*[AT] * 13)
 # ---- sums
 
 
-def make_tile(count, vectors):
+def make_tile(count, vectors, alike=False):
     """sums(x, start, length, places, step, flip, rows, row_nbytes, taps, tap_nbytes, fours, weights, target): those of
     `count` places to rows of `vectors` vectors at target.
 
     x: where the window of the first of `length` places begins; the next ones are `step` bytes apart, and `start` is the
     first that is done. The window is `rows` times `taps` runs of `fours` times 4 bytes; flip is turned over in them.
+    alike: all runs meet the same weights, of which there is a vector for a four, and one for the last four.
     """
     type = vector(I32, LANES)
     nbytes = 4 * LANES
@@ -65,7 +66,7 @@ def make_tile(count, vectors):
                 at, sums = carried[0], carried[1:]
 
                 def four(k, sums):
-                    here = b.add(at, b.mul(k, number(vectors * nbytes)))
+                    here = b.add(at, amx.last(b, k, fours, nbytes) if alike else b.mul(k, number(vectors * nbytes)))
                     w = [load(b, add(b, here, v * nbytes), type, 4) for v in range(vectors)]
                     made = []
                     for p in range(count):
@@ -75,7 +76,7 @@ def make_tile(count, vectors):
                     return made
 
                 sums = loop(b, fours, sums, four)
-                return [b.add(at, b.mul(fours, number(vectors * nbytes))), *sums]
+                return [at if alike else b.add(at, b.mul(fours, number(vectors * nbytes))), *sums]
 
             return loop(b, taps, carried, tap)
 
@@ -86,19 +87,19 @@ def make_tile(count, vectors):
     return inline(SUMS, emit)
 
 
-def make_tiles(signed):
+def make_tiles(signed, panel):
     """The same by AMX, for `places` places in two tiles of equal height, which the configuration says too.
 
     Where there are not so many, tiles lie back so far that they end with the line: the same sums come twice.
     """
-    sums = amx.make_sums(signed)
+    sums = amx.make_sums(signed, panel)
 
     def emit(b, x, start, length, places, step, _, rows, row_nbytes, taps, tap_nbytes, chunks, weights, target):
         height = b.lshr(places, number(1))
         most = b.sub(length, height)
         starts = [same(b, "smin", at, most) for at in (start, b.add(start, height))]
         sources = [b.add(x, b.mul(at, step)) for at in starts]
-        targets = [b.add(target, b.mul(b.sub(at, start), number(amx.ROW_NBYTES))) for at in starts]
+        targets = [b.add(target, b.mul(b.sub(at, start), number(panel * 64))) for at in starts]
         sums(b, sources, step, rows, row_nbytes, taps, tap_nbytes, chunks, weights, targets)
 
     return inline(SUMS, emit)
@@ -107,11 +108,13 @@ def make_tiles(signed):
 # ---- units
 
 
-def make_panels(kind, vectors, sums_of, before, nbytes, begin, end):
-    """nbytes: of a block of sums on the stack, which begins `before` bytes before those of the first place."""
+def make_panels(kind, vectors, sums_of, less_of, before, count, begin, end):
+    """Blocks of `count` rows of sums lie on the stack, the first one behind `before` rows of room."""
     finish = make_finish(kind, vectors)
-    blocks_of = inline(types.int64(), lambda b: stack(b, 2 * nbytes + 4))  # odd lanes are loaded 4 bytes on
     panel_width = vectors * LANES
+    nbytes, less_nbytes, has_less = count * 4 * panel_width, count * 4 * LANES, kind.endswith("less")
+    blocks_of = inline(types.int64(), lambda b: stack(b, 2 * nbytes + 4))  # odd lanes are loaded 4 bytes on
+    less_blocks_of = inline(types.int64(), lambda b: stack(b, 2 * less_nbytes if has_less else 4))
     panel_y_nbytes = panel_width * (4 if kind == "hybrid" else 1)
 
     def panels(block, slots, first, last):
@@ -119,7 +122,8 @@ def make_panels(kind, vectors, sums_of, before, nbytes, begin, end):
 
         A panel is finished when the sums of the next one are under way.
         """
-        blocks = blocks_of() + before
+        blocks, less = blocks_of() + before * 4 * panel_width, less_blocks_of() + before * 4 * LANES
+        other_less = less + less_nbytes
         x = address(block, slots, CONV_INT.x) + word(block, CONV_INT.x_start)
         y = address(block, slots, CONV_INT.y) + word(block, CONV_INT.y_start)
         weights = address(block, slots, CONV_INT.weights)
@@ -131,10 +135,11 @@ def make_panels(kind, vectors, sums_of, before, nbytes, begin, end):
         units_together = together * groups * lines * word(block, CONV_INT.images)
         begin(address(block, slots, CONV_INT.config))
         images_at = address(block, slots, CONV_INT.image_numbers)
-        panel = start = y_line = panel_at = sums = image = 0
+        less_at = address(block, slots, CONV_INT.less)
+        panel = start = x_line = y_line = panel_at = sums = image = 0
         for unit in range(first, last + 1):
             old_panel, old_start, old_y_line, old_panel_at, old_sums = panel, start, y_line, panel_at, sums
-            old_image = image
+            old_x_line, old_image, old_less = x_line, image, less
             if unit < last:
                 some = unit // units_together
                 rest = unit - some * units_together
@@ -147,9 +152,27 @@ def make_panels(kind, vectors, sums_of, before, nbytes, begin, end):
                 line = all_lines - image * lines
                 panel_at = weights + panel * word(block, CONV_INT.panel_nbytes)
                 y_line = y + all_lines * word(block, CONV_INT.line_y_nbytes) + panel * panel_y_nbytes
+                x_line = x + image * word(block, CONV_INT.image_nbytes) + line * word(block, CONV_INT.line_nbytes)
                 sums = blocks + (unit & 1) * nbytes
+                if has_less and (x_line != old_x_line or start != old_start):
+                    less, other_less = other_less, less
+                    less_of(
+                        x_line,
+                        start,
+                        length,
+                        places,
+                        word(block, CONV_INT.step),
+                        word(block, CONV_INT.x_flip),
+                        word(block, CONV_INT.rows),
+                        word(block, CONV_INT.row_nbytes),
+                        word(block, CONV_INT.taps),
+                        word(block, CONV_INT.tap_nbytes),
+                        word(block, CONV_INT.chunks),
+                        less_at,
+                        less,
+                    )
                 sums_of(
-                    x + image * word(block, CONV_INT.image_nbytes) + line * word(block, CONV_INT.line_nbytes),
+                    x_line,
                     start,
                     length,
                     places,
@@ -173,6 +196,7 @@ def make_panels(kind, vectors, sums_of, before, nbytes, begin, end):
                 if count > 0:
                     finish(
                         old_sums + (place - old_start) * (4 * panel_width),
+                        old_less + (place - old_start) * (4 * LANES),
                         count,
                         old_panel_at + word(block, CONV_INT.numbers_start),
                         images_at + old_image * IMAGE_NBYTES,
@@ -195,19 +219,18 @@ def _vector_forms():
     nothing, at_end = inline(types.void(AT), lambda b, _: None), inline(types.void(), lambda b: None)
     for vectors, most in SHAPES[compiled().dot, LANES].items():
         for count in {1, most}:
-            tile, nbytes = make_tile(count, vectors), count * vectors * LANES * 4
+            tile, less = make_tile(count, vectors), make_tile(count, 1, alike=True)
             for kind in KINDS:
-                yield f"{kind}{vectors}x{count}", make_panels(kind, vectors, tile, 0, nbytes, nothing, at_end)
+                yield f"{kind}{vectors}x{count}", make_panels(kind, vectors, tile, less, 0, count, nothing, at_end)
 
 
 def _amx_forms():
     begin, end = inline(types.void(AT), amx.configure), inline(types.void(), amx.release)
-    before = 16 * amx.ROW_NBYTES
     for signed in (True, False):
-        tiles = make_tiles(signed)
+        tiles, less = make_tiles(signed, 2), make_tiles(signed, 1)
         for kind in KINDS:
             name = f"{kind}amx_{'int8' if signed else 'uint8'}"
-            yield name, make_panels(kind, 2, tiles, before, 3 * before, begin, end)
+            yield name, make_panels(kind, 2, tiles, less, 16, 48, begin, end)
 
 
 KERNELS = dict(_vector_forms())

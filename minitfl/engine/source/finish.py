@@ -37,24 +37,29 @@ from minitfl.engine.source.rescale import (
 )
 
 LANES = compiled().lanes
-FINISH = types.void(*[types.int64] * 10)
+FINISH = types.void(*[types.int64] * 11)
 
 
 def make_finish(kind, vectors):
-    """finish(sums, count, numbers, image, y, y_nbytes, channels, low, high, flip): `count` rows of sums to rows of
-    `channels` stored values, y_nbytes apart. kind: one of KINDS."""
+    """finish(sums, less, count, numbers, image, y, y_nbytes, channels, low, high, flip): `count` rows of sums to rows
+    of `channels` stored values, y_nbytes apart. kind: one of KINDS. In a "less" one each row of sums has a vector of
+    what is taken from all of them, the same in all lanes."""
     return make_float_finish(vectors) if kind == "hybrid" else make_byte_finish(kind, vectors)
 
 
 # ---- bytes
 
 
+def _sums(b, at, less):
+    sums = load(b, at, vector(I32, LANES), 4)
+    return b.sub(sums, less) if less else sums
+
+
 def _short(b, numbers, signed):
     n = load_numbers(b, numbers)
-    sums = vector(I32, LANES)
 
-    def finish(at):  # the odd lanes are loaded, not shifted, as there is more time for loads
-        return rescaled(b, load(b, at, sums, 4), n, signed, odd=load(b, add(b, at, 4), sums, 4))
+    def finish(at, less):  # the odd lanes are loaded, not shifted, as there is more time for loads
+        return rescaled(b, _sums(b, at, less), n, signed, odd=_sums(b, add(b, at, 4), less))
 
     return NUMBERS_NBYTES, finish
 
@@ -70,35 +75,40 @@ def _clamped(b, numbers):
 def _any(b, numbers):
     type = vector(I32, LANES)
     multiplier, shift, zero = (load(b, add(b, numbers, i * 4 * LANES), type, 4) for i in range(3))
-    return 12 * LANES, lambda at: same(b, "sadd.sat", rescale_twice(b, load(b, at, type, 4), multiplier, shift), zero)
+
+    def finish(at, less):
+        return same(b, "sadd.sat", rescale_twice(b, _sums(b, at, less), multiplier, shift), zero)
+
+    return 12 * LANES, finish
 
 
 def _real(b, numbers):
-    sums, type = vector(I32, LANES), vector(F64, LANES)
+    type = vector(F64, LANES)
     factor, zero = (load(b, add(b, numbers, i * 8 * LANES), type, 4) for i in range(2))
     low, high = constant(type, -(2.0**30)), constant(type, 2.0**30)
-    return 16 * LANES, lambda at: rescale_real(b, load(b, at, sums, 4), factor, zero, low, high)
+    return 16 * LANES, lambda at, less: rescale_real(b, _sums(b, at, less), factor, zero, low, high)
 
 
-# how the vector of sums at an address becomes stored values that are not yet clamped; emit.conv_int packs the numbers.
-# Of rescale_twice: its short form, that where a clamp takes all below zero, that for any numbers; then rescale_real
+# how the vector of sums at an address, less another vector or None, becomes stored values that are not yet clamped;
+# emit.conv_int packs the numbers. Of rescale_twice: its short form, that where a clamp takes all below zero, that for
+# any numbers; then rescale_real
 FINISHES = {"twice": _twice, "clamped": _clamped, "any": _any, "real": _real}
-KINDS = (*FINISHES, *(f"{kind}_whole" for kind in FINISHES), "hybrid")
+KINDS = (*(f"{kind}{form}" for kind in FINISHES for form in ("", "_whole", "_less")), "hybrid")
 
 
 def make_byte_finish(kind, vectors):
     """Values are clamped to low..high, then turned over by flip; where the kind is a whole one all int8 is left."""
-    kind, _, whole = kind.partition("_")
+    kind, _, form = kind.partition("_")
     together = 4 // vectors
     width = vectors * LANES
 
-    def emit(b, sums, count, numbers, _, y, y_nbytes, channels, low, high, flip):
+    def emit(b, sums, less, count, numbers, _, y, y_nbytes, channels, low, high, flip):
         finishes = []
         for _ in range(vectors):
             nbytes, finish = FINISHES[kind](b, numbers)
             finishes.append(finish)
             numbers = add(b, numbers, nbytes)
-        limits = [] if whole else [byte_splat(b, value) for value in (low, high, flip)]
+        limits = [] if form == "whole" else [byte_splat(b, value) for value in (low, high, flip)]
         put = _put(b, channels, width)
 
         def group(i, _):
@@ -108,7 +118,8 @@ def make_byte_finish(kind, vectors):
                 if r:  # where there is none the first one again
                     row = b.select(b.icmp_signed("<", row, count), row, i)
                 at = b.add(sums, b.mul(row, number(4 * width)))
-                rows.append([finish(add(b, at, v * 4 * LANES)) for v, finish in enumerate(finishes)])
+                minus = _sums(b, b.add(less, b.mul(row, number(4 * LANES))), None) if form == "less" else None
+                rows.append([finish(add(b, at, v * 4 * LANES), minus) for v, finish in enumerate(finishes)])
                 targets.append(b.add(y, b.mul(row, y_nbytes)))
             for row, target in zip(rows_of_bytes(b, rows, *limits), targets):
                 put(row, target)
@@ -150,7 +161,7 @@ def make_float_finish(vectors):
     floats, whole = vector(F32, LANES), vector(I32, LANES)
     types_of_numbers = (whole, floats, floats)
 
-    def emit(b, sums, count, numbers, image, y, y_nbytes, channels, low, high, flip):
+    def emit(b, sums, less, count, numbers, image, y, y_nbytes, channels, low, high, flip):
         scale = splat(b, load(b, add(b, image, 4 * IMAGE.scale), F32), LANES)
         zero = splat(b, load(b, add(b, image, 4 * IMAGE.zero), I32), LANES)
         in_turn, to_low = (b.trunc(b.lshr(flip, number(i)), I1) for i in (0, 1))
