@@ -119,6 +119,27 @@ def test_convolutions_of_floats(data, type, seed):
     assert between(m.content(), [odd_floats(m, chance, shape)])["numba"] == ["CONV_2D"]
 
 
+@pytest.mark.parametrize("odd", [None, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("asymmetric", [False, True])
+@pytest.mark.parametrize("size", [(64, 128), (64, 129), (180, 611)])
+def test_images_in_parts(size, asymmetric, odd):
+    """Threads share what is measured of an image: 1 part, 2 parts, and as many as there may be; the last is a tail."""
+    chance = np.random.default_rng(size[1])
+    m = Model()
+    x = m.input((2, *size, 1))
+    w = m.constant(chance.integers(-127, 127, (3, 1, 1, 1), endpoint=True).astype(np.int8),
+                   scale=[0.01, 0.01, 0.02 if asymmetric else 0.01], zero_point=[0] * 3)  # fmt: skip
+    y = m.tensor((1, 1, 1, 3))
+    m.op("CONV_2D", [x, w, m.constant(np.zeros(3, np.float32))], [y], stride_h=1, stride_w=1, padding="SAME")
+    m.output(y)
+    values = chance.uniform(-1, 1, (2, *size, 1)).astype(np.float32)
+    for image, (low, high) in zip(values.reshape(2, -1), ((0, -1), (-1, 0))):
+        image[low], image[high] = -9, 7  # one in the first part, one in the last
+    if odd is not None:
+        values.reshape(-1)[-1] = odd
+    assert between(m.content(), [values])["numba"] == ["CONV_2D"]
+
+
 @given(st.data(), st.booleans(), st.integers(1, 4), st.integers(1, 130), st.integers(1, 300), SEEDS)
 def test_dense_of_floats(data, asymmetric, batch, units, depth, seed):
     chance = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ from minitfl.engine.emit import emits
 from minitfl.engine.emit.borders import behind, bordered
 from minitfl.engine.emit.rescale import Rescaling, channels, numbers, picked, rescaling
 from minitfl.engine.layouts.conv_int import CONV_INT, SHAPES
-from minitfl.engine.layouts.hybrid import IMAGE_NBYTES, MEASURE, QUANTIZE
+from minitfl.engine.layouts.hybrid import EXTREMES_NBYTES, IMAGE_NBYTES, MEASURE, QUANTIZE
 from minitfl.engine.layouts.runs import RUNS
 from minitfl.graph import Tensor
 from minitfl.kernels.fixedpoint import INT32_MAX, RANGES, float_activation_range
@@ -25,6 +25,8 @@ from minitfl.memory import aligned
 CLAMPS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 BYTES = ("int8", "uint8")
 MOST_GROUPS = 64
+LEAST_PART = 8192  # floats that are measured at a time: more of them than it takes to share the work
+MOST_PARTS = 12
 TOGETHER_NBYTES = 1 << 19  # of panels that stay in the second cache
 AMX_PLACES = 32  # in two tiles
 AMX_LEAST = 8  # pixels; fewer are done sooner without tiles
@@ -178,16 +180,20 @@ def quantized(e, x, images, padded, before, channels: int, asymmetric):
     batch, height, row = images
     numbers = e.scratch(batch * IMAGE_NBYTES)
     target = e.scratch(batch * padded[0] * padded[1] * channels)
-    source = e.tensor(x)
-    kind = "measure_asymmetric" if asymmetric else "measure"
-    e.add(f"hybrid.{kind}", batch, MEASURE, x=source, images=numbers, count=height * row)
+    source, count = e.tensor(x), height * row
+    part = max(LEAST_PART, -(-count // MOST_PARTS))
+    parts = max(1, -(-count // part))
+    extremes = e.scratch(batch * parts * EXTREMES_NBYTES)
+    e.add("hybrid.measure", batch * parts, MEASURE, x=source, extremes=extremes, count=count, parts=parts, part=part)
     e.add(
-        "hybrid.quantize",
+        "hybrid.quantize_asymmetric" if asymmetric else "hybrid.quantize",
         batch * padded[0],
         QUANTIZE,
         x=source,
         y=target,
         images=numbers,
+        extremes=extremes,
+        parts=parts,
         height=height,
         row=row,
         padded_height=padded[0],

@@ -1,12 +1,13 @@
-"""Floats brought to 8 bits, an image at a time: how kernels.hybrid does it."""
+"""Floats brought to 8 bits, an image at a time: how kernels.hybrid does it. Threads share the parts and rows of one."""
 
 import math
 
 import numpy as np
 from numba import types
+from numba.extending import register_jitable
 
 from minitfl.engine.isa import compiled
-from minitfl.engine.layouts.hybrid import IMAGE, IMAGE_NBYTES, MEASURE, QUANTIZE
+from minitfl.engine.layouts.hybrid import EXTREMES, EXTREMES_NBYTES, IMAGE, IMAGE_NBYTES, MEASURE, QUANTIZE
 from minitfl.engine.source.elementwise import store_first
 from minitfl.engine.source.ir import (
     F32,
@@ -23,7 +24,6 @@ from minitfl.engine.source.ir import (
     inline,
     load,
     load_f32,
-    load_i32,
     load_masked,
     loop,
     number,
@@ -75,8 +75,8 @@ def _extremes(b, x, count, target):
         low = same(b, "minnum", low, kept[3 * n])
         high = same(b, "maxnum", high, kept[3 * n + 1])
         odd = b.fadd(odd, kept[3 * n + 2])
-    parts = (("minnum", low), ("maxnum", high), (None, odd))
-    for i, (name, value) in enumerate(parts):
+    parts = ((EXTREMES.low, "minnum", low), (EXTREMES.high, "maxnum", high), (EXTREMES.odd, None, odd))
+    for i, name, value in parts:
         combine = (lambda p, q: b.fadd(p, q)) if name is None else (lambda p, q, name=name: same(b, name, p, q))
         store(b, fold(b, value, combine), add(b, target, 4 * i), 4)
 
@@ -84,43 +84,50 @@ def _extremes(b, x, count, target):
 extremes = inline(types.void(types.int64, types.int64, types.int64), _extremes)
 
 
-def make_measure(asymmetric):
-    def measure(block, slots, first, last):
-        """The numbers of images: see layouts.hybrid. One that holds an infinity or NaN has a scale of NaN."""
-        x, images, count = (
-            address(block, slots, MEASURE.x),
-            address(block, slots, MEASURE.images),
-            word(block, MEASURE.count),
-        )
-        for i in range(first, last):
-            image = images + i * IMAGE_NBYTES
-            extremes(x + i * count * 4, count, image)
-            low, high, odd = load_f32(image), load_f32(image + 4), load_f32(image + 8)
-            scale, inverse, zero = np.float32(1), np.float32(0), 0
-            if asymmetric:
-                width = np.float64(high - low) / 255.0  # the difference is rounded to float32
-                if odd != 0 or width == math.inf:
-                    scale = np.float32(math.nan)
-                elif width != 0:
-                    scale = np.float32(width)
-                    inverse = np.float32(1) / scale
-                    below, above = np.float64(low) / width, np.float64(high) / width
-                    # the end whose error is smaller decides where zero lies
-                    place = -128.0 - below if 128.0 + abs(below) < 127.0 + abs(above) else 127.0 - above
-                    place = min(max(place, -128.0), 127.0)
-                    zero = int(place + math.copysign(0.49999999999999994, place))
-            else:
-                largest = max(high, -low)
-                if odd != 0:
-                    scale = np.float32(math.nan)
-                elif largest != 0:
-                    scale, inverse = largest / np.float32(127), np.float32(127) / largest
-            store_f32(image + 4 * IMAGE.scale, scale)
-            store_i32(image + 4 * IMAGE.zero, np.int32(zero))
-            store_f32(image + 4 * IMAGE.inverse, inverse)
-        return 0
+def measure(block, slots, first, last):
+    """The extremes of parts of images: see layouts.hybrid."""
+    x, found = address(block, slots, MEASURE.x), address(block, slots, MEASURE.extremes)
+    count, parts, part = word(block, MEASURE.count), word(block, MEASURE.parts), word(block, MEASURE.part)
+    for unit in range(first, last):
+        image = unit // parts
+        start = (unit - image * parts) * part
+        extremes(x + (image * count + start) * 4, min(part, count - start), found + unit * EXTREMES_NBYTES)
+    return 0
 
-    return measure
+
+def make_numbers(asymmetric):
+    @register_jitable
+    def numbers_of(found, parts):
+        """(scale, inverse, zero) of an image, from the extremes of its parts. The scale is NaN where there is an
+        infinity or NaN."""
+        low, high, odd = np.float32(0), np.float32(0), np.float32(0)
+        for part in range(parts):
+            at = found + part * EXTREMES_NBYTES
+            low = min(low, load_f32(at + 4 * EXTREMES.low))
+            high = max(high, load_f32(at + 4 * EXTREMES.high))
+            odd += load_f32(at + 4 * EXTREMES.odd)
+        scale, inverse, zero = np.float32(1), np.float32(0), 0
+        if asymmetric:
+            width = np.float64(high - low) / 255.0  # the difference is rounded to float32
+            if odd != 0 or width == math.inf:
+                scale = np.float32(math.nan)
+            elif width != 0:
+                scale = np.float32(width)
+                inverse = np.float32(1) / scale
+                below, above = np.float64(low) / width, np.float64(high) / width
+                # the end whose error is smaller decides where zero lies
+                place = -128.0 - below if 128.0 + abs(below) < 127.0 + abs(above) else 127.0 - above
+                place = min(max(place, -128.0), 127.0)
+                zero = int(place + math.copysign(0.49999999999999994, place))
+        else:
+            largest = max(high, -low)
+            if odd != 0:
+                scale = np.float32(math.nan)
+            elif largest != 0:
+                scale, inverse = largest / np.float32(127), np.float32(127) / largest
+        return scale, inverse, zero
+
+    return numbers_of
 
 
 # ---- bytes
@@ -159,28 +166,38 @@ AT = types.int64
 quantized = inline(types.void(AT, AT, types.float32, types.float32, types.float32, AT), _quantized)
 
 
-def quantize(block, slots, first, last):
-    """Rows of images in 8 bits, with a border around them."""
-    x, y = address(block, slots, QUANTIZE.x), address(block, slots, QUANTIZE.y)
-    images = address(block, slots, QUANTIZE.images)
-    height, row, low = word(block, QUANTIZE.height), word(block, QUANTIZE.row), real(block, QUANTIZE.low)
-    padded_height, before_rows = word(block, QUANTIZE.padded_height), word(block, QUANTIZE.before_rows)
-    before, after = word(block, QUANTIZE.before), word(block, QUANTIZE.after)
-    padded = before + row + after
-    for unit in range(first, last):
-        image = unit // padded_height
-        at, line = y + unit * padded, unit - image * padded_height - before_rows
-        numbers = images + image * IMAGE_NBYTES
-        zero = load_i32(numbers + 4 * IMAGE.zero)
-        if line < 0 or line >= height:
-            fill(at, np.int64(zero), padded)
-            continue
-        fill(at, np.int64(zero), before)
-        source = x + (image * height + line) * row * 4
-        inverse = load_f32(numbers + 4 * IMAGE.inverse)
-        quantized(source, row, inverse, np.float32(zero), low, at + before)
-        fill(at + before + row, np.int64(zero), after)
-    return 0
+def make_quantize(asymmetric):
+    numbers_of = make_numbers(asymmetric)
+
+    def quantize(block, slots, first, last):
+        """Rows of images in 8 bits, with a border around them. The first one of an image stores its numbers, too."""
+        x, y = address(block, slots, QUANTIZE.x), address(block, slots, QUANTIZE.y)
+        images, found = address(block, slots, QUANTIZE.images), address(block, slots, QUANTIZE.extremes)
+        height, row, low = word(block, QUANTIZE.height), word(block, QUANTIZE.row), real(block, QUANTIZE.low)
+        padded_height, before_rows = word(block, QUANTIZE.padded_height), word(block, QUANTIZE.before_rows)
+        before, after = word(block, QUANTIZE.before), word(block, QUANTIZE.after)
+        parts, padded = word(block, QUANTIZE.parts), before + row + after
+        known, scale, inverse, zero = -1, np.float32(1), np.float32(0), 0
+        for unit in range(first, last):
+            image = unit // padded_height
+            if image != known:
+                scale, inverse, zero = numbers_of(found + image * parts * EXTREMES_NBYTES, parts)
+                known = image
+            if unit == image * padded_height:
+                numbers = images + image * IMAGE_NBYTES
+                store_f32(numbers + 4 * IMAGE.scale, scale)
+                store_i32(numbers + 4 * IMAGE.zero, np.int32(zero))
+            at, line = y + unit * padded, unit - image * padded_height - before_rows
+            if line < 0 or line >= height:
+                fill(at, np.int64(zero), padded)
+                continue
+            fill(at, np.int64(zero), before)
+            source = x + (image * height + line) * row * 4
+            quantized(source, row, inverse, np.float32(zero), low, at + before)
+            fill(at + before + row, np.int64(zero), after)
+        return 0
+
+    return quantize
 
 
-KERNELS = {"measure": make_measure(False), "measure_asymmetric": make_measure(True), "quantize": quantize}
+KERNELS = {"measure": measure, "quantize": make_quantize(False), "quantize_asymmetric": make_quantize(True)}
