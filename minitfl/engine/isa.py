@@ -117,7 +117,9 @@ def best() -> Isa | None:
         if not suits(BY_NAME[wanted], host_features()):
             raise ValueError(f"MINITFL_ISA is {wanted}, which this host does not have")
         return BY_NAME[wanted]
-    return host_best()
+    found = host_best()
+    # the kernels for NEON are not right yet (a float convolution of 15 channels is not): only by name
+    return None if found is None or found.machine == "aarch64" else found
 
 
 def compiles(feature: str) -> bool:
