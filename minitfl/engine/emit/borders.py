@@ -5,10 +5,10 @@ from __future__ import annotations
 from minitfl.engine.layouts.move import PAD
 
 
-def behind(x, y, taps, stride, dilation, pad):
-    """(rows, columns) that the windows reach beyond the end of the images."""
+def padded_size(x, y, taps, stride, dilation, pad):
+    """(height, width) of the images with a border on both sides, as far as the windows reach."""
     sizes = zip(x.known_shape[1:3], y.known_shape[1:3], taps, stride, dilation, pad)
-    return tuple(max(0, (out - 1) * s + (t - 1) * d + 1 - size - p) for size, out, t, s, d, p in sizes)
+    return tuple(max(p + size, (out - 1) * s + (t - 1) * d + 1) for size, out, t, s, d, p in sizes)
 
 
 def bordered(e, x, images, padded, before, pixel_nbytes, byte):

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from minitfl.engine.emit import emits
-from minitfl.engine.emit.borders import behind, bordered
+from minitfl.engine.emit.borders import bordered, padded_size
 from minitfl.engine.layouts.conv_float import CONV, PACK, tiles
 from minitfl.memory import aligned
 
@@ -30,10 +30,9 @@ def conv_float(e, x, w, bias, stride, dilation, pad, low, high, y):
     biases = e.contents(bias)
     if e.contents(w) is None or biases is None or w.size == 0 or y.size == 0 or 2 * groups > MOST:
         return False
-    after = behind(x, y, (taps_down, taps_across), stride, dilation, pad)
+    padded = padded_size(x, y, (taps_down, taps_across), stride, dilation, pad)
     source = e.tensor(x)
-    if any(pad) or any(after):
-        padded = (pad[0] + height + after[0], pad[1] + width + after[1])
+    if padded != (height, width):
         source = bordered(e, source, (batch, height, width), padded, pad, 4 * channels, 0)
         height, width = padded
     pixel = 4 * channels

@@ -8,16 +8,17 @@ x' * less are taken, which all channels share.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from minitfl.engine.emit import emits
-from minitfl.engine.emit.borders import behind, bordered
+from minitfl.engine.emit.borders import bordered, padded_size
 from minitfl.engine.emit.rescale import Rescaling, channels, numbers, picked, rescaling
+from minitfl.engine.emit.runs import add_runs, merged
 from minitfl.engine.layouts.conv_int import CONV_INT, SHAPES
 from minitfl.engine.layouts.hybrid import EXTREMES_NBYTES, IMAGE_NBYTES, MEASURE, QUANTIZE
-from minitfl.engine.layouts.runs import RUNS
 from minitfl.graph import Tensor
 from minitfl.kernels.fixedpoint import INT32_MAX, RANGES, float_activation_range
 from minitfl.memory import aligned
@@ -60,8 +61,7 @@ def conv_int(
         return False
     batch, height, width, channels = x.known_shape
     source = e.tensor(x)
-    after = behind(x, y, w.known_shape[1:3], stride, dilation, pad)
-    padded = (pad[0] + height + after[0], pad[1] + width + after[1])
+    padded = padded_size(x, y, w.known_shape[1:3], stride, dilation, pad)
     if padded != (height, width):
         source = bordered(e, source, (batch, height, width), padded, pad, channels, x_zero)
     elif w.known_shape[1:3] == (1, 1) and max(stride) > 1:
@@ -72,35 +72,13 @@ def conv_int(
 def picked_pixels(e, source, x, y, stride):
     """The slot of a copy of the pixels that a window of one pixel meets; now they are neighbours."""
     _, height, width, channels = x.known_shape
-    batch, out_height, out_width, _ = y.known_shape
-    target = e.scratch(batch * out_height * out_width * channels)
-    row = out_width * channels
-    e.add(
-        "runs.runs",
-        batch * out_height,
-        RUNS,
-        x=source,
-        start=0,
-        y=target,
-        y_start=0,
-        nbytes=channels,
-        block=out_width,
-        blocks=1,
-        n1=1,
-        n2=batch,
-        n3=out_height,
-        n4=out_width,
-        x0=0,
-        x1=0,
-        x2=height * width * channels,
-        x3=stride[0] * width * channels,
-        x4=stride[1] * channels,
-        y0=0,
-        y1=0,
-        y2=out_height * row,
-        y3=row,
-        y4=channels,
-    )
+    counts = (*y.known_shape[:3], channels)
+    target = e.scratch(math.prod(counts))
+    row = width * channels
+    strides = (height * row, stride[0] * row, stride[1] * channels, 1)
+    y_row = counts[2] * channels
+    nbytes, axes = merged(counts, strides, (counts[1] * y_row, y_row, channels, 1), 1)
+    add_runs(e, source, target, nbytes, axes, 0, 0)
     return target
 
 
@@ -151,8 +129,7 @@ def conv_hybrid(e, x, w, w_scale, bounds, bias, asymmetric, stride, dilation, pa
     if not takes(e, p):
         return False
     batch, height, width, channels = x.known_shape
-    after = behind(x, y, w.known_shape[1:3], stride, dilation, pad)
-    padded = (pad[0] + height + after[0], pad[1] + width + after[1])
+    padded = padded_size(x, y, w.known_shape[1:3], stride, dilation, pad)
     source, numbers = quantized(e, x, (batch, height, width * channels), padded, pad, channels, asymmetric)
     return convolve(e, p, source, numbers, padded, channels, stride, dilation)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minitfl.engine.emit import emits
-from minitfl.engine.emit.borders import behind
+from minitfl.engine.emit.borders import padded_size
 from minitfl.engine.emit.conv_int import quantized
 from minitfl.engine.emit.rescale import channels as places_of
 from minitfl.engine.emit.rescale import numbers, picked, rescaling
@@ -129,8 +129,7 @@ def depthwise_hybrid(e, x, w, w_scale, exact, bias, stride, dilation, pad, low, 
         return False
     lanes = e.isa.lanes
     batch, height, width, channels = x.known_shape
-    after = behind(x, y, w.known_shape[1:3], stride, dilation, pad)
-    padded = pad[0] + height + after[0], pad[1] + width + after[1]
+    padded = padded_size(x, y, w.known_shape[1:3], stride, dilation, pad)
     copy, table = quantized(e, x, (batch, height, width * channels), padded, pad, channels, True)
     source = windows_of(x, w, y, stride, dilation, (0, 0))._replace(images=(batch, *padded))
     taps, wide = taps_of_blocks(e.isa, source, centered)
