@@ -45,6 +45,18 @@ def aligned(nbytes: int) -> np.ndarray:
     return _block(nbytes) if pool is None or nbytes + SLACK > LARGE else pool.cut(nbytes)
 
 
+def copied(array: np.ndarray) -> np.ndarray:
+    """A copy of an array in such memory."""
+    copy = aligned(array.nbytes).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def address(array: np.ndarray) -> int:
+    """Where an array's first byte lies."""
+    return array.__array_interface__["data"][0]
+
+
 @contextmanager
 def together() -> Iterator[None]:
     """Many blocks made inside lie together, in large pages: their addresses are found faster."""
@@ -63,7 +75,7 @@ def _block(nbytes: int) -> np.ndarray:
         block = np.zeros(LARGE if MEDIUM < size < LARGE else size, np.uint8)
     except MemoryError as error:
         raise ModelRuntimeError(f"{nbytes} bytes are needed, and the system does not give them") from error
-    start = -block.__array_interface__["data"][0] % ALIGNMENT if nbytes else 0
+    start = -address(block) % ALIGNMENT if nbytes else 0
     return block[start : start + nbytes]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from minitfl import arena
 from minitfl.graph import Node, Subgraph, Tensor
+from minitfl.memory import address
 from minitfl.op import WORKSPACE_FREE, Call, Preparation
 from minitfl.packing import packed_in
 
@@ -92,7 +93,7 @@ class Plan:
         numpy = [step for n, step in enumerate(self.steps) if program is None or n not in program.ranges]
         needed = [step.call.workspace if step.call else 0 for step in numpy if not step.skip]
         packed = packed_in(tuple(step.call.args for step in self.steps if step.call))
-        constants = {t.data.__array_interface__["data"][0]: t.nbytes for t in self.tensors if t.data is not None}
+        constants = {address(t.data): t.nbytes for t in self.tensors if t.data is not None}
         return MemoryPlan(
             arena_nbytes=self.arena_nbytes,
             workspace_nbytes=(program.workspace_nbytes if program else 0)

@@ -15,7 +15,7 @@ from minitfl.engine.library import Library, library
 from minitfl.engine.program import Program, compose
 from minitfl.engine.threads import KERNELS, Crew, crew, usable, yield_address
 from minitfl.graph import Tensor
-from minitfl.memory import SLACK, aligned
+from minitfl.memory import SLACK, address, aligned, copied
 from minitfl.runtime import LAYERS
 
 if TYPE_CHECKING:
@@ -123,10 +123,10 @@ class Fast:
         self.workspace = aligned(program.workspace_nbytes)
         self._frame = frame
         self._copies: list[np.ndarray] = []  # of constants at the very end of their memory
-        self._slots = program.table(self._address, _address_of(self.workspace))
+        self._slots = program.table(self._address, address(self.workspace))
         assert program.code is not None
-        self._code_at = _address_of(program.code)
-        self._slots_at = _address_of(self._slots)
+        self._code_at = address(program.code)
+        self._slots_at = address(self._slots)
         self._run = _Run(engine.library.addresses[DRIVER])
         driver = _Bare(engine.library.addresses[DRIVER])
         words = (self._code_at, self._slots_at, 0, len(program.instructions))
@@ -146,7 +146,7 @@ class Fast:
             failed = self._run(self._code_at, self._slots_at, start, stop)
         else:
             self._shared[:] = self._code_at, crew.shared, threads, yield_address()
-            failed = crew.run(_address_of(self._shared), self._slots_at, start, stop, threads)
+            failed = crew.run(address(self._shared), self._slots_at, start, stop, threads)
         return self.step(failed) if failed else -1
 
     def step(self, failed: int) -> int:
@@ -160,11 +160,9 @@ class Fast:
     def _address(self, key: Any, tensor: Tensor) -> int:
         array = self._frame.memory_of(key, tensor)
         if not array.flags.writeable and not _readable_behind(array):
-            copy = aligned(array.nbytes).view(array.dtype).reshape(array.shape)
-            copy[...] = array
-            self._copies.append(copy)
-            array = copy
-        return _address_of(array)
+            array = copied(array)
+            self._copies.append(array)
+        return address(array)
 
 
 def _readable_behind(array: np.ndarray) -> bool:
@@ -172,8 +170,4 @@ def _readable_behind(array: np.ndarray) -> bool:
     owner = array
     while isinstance(owner.base, np.ndarray):
         owner = owner.base
-    return _address_of(array) + array.nbytes + SLACK <= _address_of(owner) + owner.nbytes
-
-
-def _address_of(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
+    return address(array) + array.nbytes + SLACK <= address(owner) + owner.nbytes

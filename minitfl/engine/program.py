@@ -18,14 +18,12 @@ from minitfl.engine.emit import find
 from minitfl.engine.isa import Isa
 from minitfl.engine.layouts.driver import INSTRUCTION
 from minitfl.graph import Node, Tensor
-from minitfl.memory import together
+from minitfl.memory import ALIGNMENT, address, together
 from minitfl.packing import Packed, unpacked
 
 if TYPE_CHECKING:
     from minitfl.plan import Plan, Step
     from minitfl.planning import Planner
-
-ALIGNMENT = 64
 
 # threads share an instruction in chunks of units
 LEAST_CHUNK = 4000  # nanoseconds; to take one costs a tenth of a microsecond, and a call of the kernel
@@ -78,7 +76,7 @@ class Program:
             self.constants = [(slot, unpacked(a)) for slot, a in self.constants]
         blocks = np.array([w for i in self.instructions for w in i.words], np.int64)
         code = np.zeros((len(self.instructions), len(INSTRUCTION)), np.int64)
-        at = blocks.__array_interface__["data"][0]
+        at = address(blocks)
         for row, instruction in zip(code, self.instructions):
             row[:] = addresses[instruction.kernel], at, instruction.units, instruction.chunk
             at += 8 * len(instruction.words)
@@ -91,7 +89,7 @@ class Program:
         for key, (slot, tensor) in self.tensors.items():
             table[slot] = address_of(key, tensor)
         for slot, array in self.constants:
-            table[slot] = array.__array_interface__["data"][0]
+            table[slot] = address(array)
         for slot, offset in self.scratch:
             table[slot] = workspace + offset
         return table
@@ -185,9 +183,9 @@ def compose(plan: Plan, planner: Planner, isa: Isa) -> Program:
         emitter = find(step.call.kernel)
         if emitter is None:
             continue
-        first = len(program.instructions)
+        first, constants, scratch = (len(part) for part in (program.instructions, program.constants, program.scratch))
         if emitter(Emit(program, plan, planner, step), *step.call.args) is not False:
             program.ranges[n] = (first, len(program.instructions))
-        else:
-            del program.instructions[first:]
+        else:  # what is left of it would be packed for nothing
+            del program.instructions[first:], program.constants[constants:], program.scratch[scratch:]
     return program

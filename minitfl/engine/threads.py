@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 
 from minitfl.engine.layouts.threads import JOB, PLACE_NBYTES, SHARED
-from minitfl.memory import aligned
+from minitfl.memory import address, aligned
 
 KERNELS = frozenset({"threads.run", "threads.help"})
 SHORTEST_REST, LONGEST_REST = 0.02, 1.0  # seconds
@@ -40,7 +40,7 @@ class Crew:
         self._lead, self._help = (_Kernel(addresses[f"threads.{name}"]) for name in ("run", "help"))
         assert len(JOB) * 8 <= PLACE_NBYTES
         self._memory = aligned((len(SHARED) + MOST) * PLACE_NBYTES).view(np.int64)
-        self.shared = self._memory.__array_interface__["data"][0]
+        self.shared = address(self._memory)
         self._words = (ctypes.c_int64 * self._memory.size).from_address(self.shared)
         self._sleeping: list[threading.Lock] = []  # of each helper: held by it while it sleeps
         self._helpers: list[threading.Thread] = []

@@ -8,7 +8,7 @@ import numpy as np
 
 from minitfl.engine.layouts.elementwise import walk
 from minitfl.graph import Tensor
-from minitfl.memory import aligned
+from minitfl.memory import copied
 
 BLOCK_NBYTES = 1 << 16  # of the result, in a unit
 ROW = 256  # elements that a row has better
@@ -87,14 +87,7 @@ def repeats(e, operands, rows: Axis, inner: Axis) -> int:
 
 
 def tiled(e, x: Tensor, again: int):
-    return e.packed(x, ("tiled", again), lambda contents: lasting(np.tile(contents.reshape(-1), again)))
-
-
-def lasting(array: np.ndarray) -> np.ndarray:
-    """A copy for e.constant."""
-    copy = aligned(array.nbytes).view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
+    return e.packed(x, ("tiled", again), lambda contents: copied(np.tile(contents.reshape(-1), again)))
 
 
 def rescaling(name: str, factor) -> dict[str, int]:

@@ -10,7 +10,7 @@ import numpy as np
 from minitfl.engine.emit import emits
 from minitfl.engine.layouts.move import PAD
 from minitfl.engine.layouts.runs import FILL, FILLED, PICK, PIXELS, RUNS
-from minitfl.memory import aligned
+from minitfl.memory import copied
 
 AXES = 5  # of a RUNS instruction
 FEW = 16  # runs along an axis that are too few for a loop of their own
@@ -231,8 +231,8 @@ def nearest(e, x, down, across, y):
         batch * len(down),
         PIXELS,
         x=e.tensor(x),
-        down=e.constant(table(down * width * pixel)),
-        across=e.constant(table(across * pixel)),
+        down=e.constant(copied((down * width * pixel).astype(np.int64))),
+        across=e.constant(copied((across * pixel).astype(np.int64))),
         y=e.tensor(y),
         out_height=len(down),
         out_width=len(across),
@@ -240,13 +240,6 @@ def nearest(e, x, down, across, y):
         pixel_nbytes=pixel,
     )
     return True
-
-
-def table(numbers):
-    """int64 numbers as a constant."""
-    made = aligned(8 * len(numbers)).view(np.int64)
-    made[...] = numbers
-    return made
 
 
 # ---- copies of runs

@@ -6,7 +6,7 @@ import numpy as np
 
 from minitfl.engine.emit import emits
 from minitfl.engine.layouts.softmax import AWAY, ROWS, STORED, UP
-from minitfl.memory import aligned
+from minitfl.memory import copied
 
 
 @emits("softmax.softmax")
@@ -40,9 +40,9 @@ def softmax_int(e, x, exps, sums, reals, y_zero, y_scale, rounds_down, y):
         x=e.tensor(x),
         y=e.tensor(y),
         depth=depth,
-        powers=e.constant(table(none if exps is None else exps.astype(np.int32))),
-        terms=e.constant(table(none if sums is None else sums.astype(np.int32))),
-        reals=e.constant(table(reals)),
+        powers=e.constant(copied(none if exps is None else exps.astype(np.int32))),
+        terms=e.constant(copied(none if sums is None else sums.astype(np.int32))),
+        reals=e.constant(copied(reals)),
         turn=128 if x.dtype == np.int8 else 0,
         low=info.min,
         high=info.max,
@@ -51,9 +51,3 @@ def softmax_int(e, x, exps, sums, reals, y_zero, y_scale, rounds_down, y):
         zero=0 if rounds_down else y_zero,
     )
     return True
-
-
-def table(numbers):
-    made = aligned(numbers.nbytes).view(numbers.dtype)
-    made[...] = numbers
-    return made

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from minitfl.engine.emit import emits
-from minitfl.engine.emit.elementwise import elementwise, lasting, rescaling
+from minitfl.engine.emit.elementwise import elementwise, rescaling
 from minitfl.kernels.sigmoid import ERFC
+from minitfl.memory import copied
 
 STORED = {"int8": "i8", "uint8": "u8", "int16": "i16"}
 
@@ -34,7 +35,7 @@ def function(e, x, y):
 
 @emits("sigmoid.gelu")
 def gelu(e, x, y):
-    return plain(e, "gelu", [x], y, fit=e.constant(lasting(np.array(ERFC))))
+    return plain(e, "gelu", [x], y, fit=e.constant(copied(np.array(ERFC))))
 
 
 @emits("activation.clamp")
