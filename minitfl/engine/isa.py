@@ -11,7 +11,7 @@ import platform
 import struct
 import sys
 from collections.abc import Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 
@@ -19,8 +19,8 @@ from functools import cache
 class Isa:
     """One instruction set.
 
-    lanes: of float32 in a vector. tiles: rows of a tile of products by its width in vectors, widest first; what a tile
-    sums up stays in registers. dot: how products of 8-bit integers are summed, see source.dot.
+    lanes: of float32 in a vector. registers: that hold vectors. dot: how products of 8-bit integers are summed, see
+    source.dot.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Isa:
     needs: frozenset[str]  # features, as LLVM names them
     cpu: str  # the oldest processor that has it, which it is compiled for where it is not the host's best
     lanes: int
-    tiles: dict[int, int] = field(hash=False)
+    registers: int
     dot: str
 
     @property
@@ -41,17 +41,15 @@ _AVX2 = frozenset({"avx2", "fma", "f16c", "bmi2"})
 _AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 _X86 = ("x86_64", "amd64")
 _ARM = ("aarch64", "arm64")
-_WIDE = {4: 7, 3: 9, 2: 14, 1: 24}
-_NARROW = {2: 6, 1: 12}
 
 # best first
 ISAS = (
-    Isa("avx512amx", "x86_64", _AVX512 | {"avx512vnni", "amx-tile", "amx-int8"}, "sapphirerapids", 16, _WIDE, "amx"),
-    Isa("avx512vnni", "x86_64", _AVX512 | {"avx512vnni"}, "icelake-client", 16, _WIDE, "vnni"),
-    Isa("avxvnni", "x86_64", _AVX2 | {"avxvnni"}, "alderlake", 8, _NARROW, "vnni"),
-    Isa("avx2", "x86_64", _AVX2, "haswell", 8, _NARROW, "pairs"),
-    Isa("neondot", "aarch64", frozenset({"neon", "dotprod"}), "cortex-a76", 4, {4: 6, 2: 12, 1: 24}, "sdot"),
-    Isa("neon", "aarch64", frozenset({"neon"}), "cortex-a53", 4, {4: 6, 2: 12, 1: 24}, "widen"),
+    Isa("avx512amx", "x86_64", _AVX512 | {"avx512vnni", "amx-tile", "amx-int8"}, "sapphirerapids", 16, 32, "amx"),
+    Isa("avx512vnni", "x86_64", _AVX512 | {"avx512vnni"}, "icelake-client", 16, 32, "vnni"),
+    Isa("avxvnni", "x86_64", _AVX2 | {"avxvnni"}, "alderlake", 8, 16, "vnni"),
+    Isa("avx2", "x86_64", _AVX2, "haswell", 8, 16, "pairs"),
+    Isa("neondot", "aarch64", frozenset({"neon", "dotprod"}), "cortex-a76", 4, 32, "sdot"),
+    Isa("neon", "aarch64", frozenset({"neon"}), "cortex-a53", 4, 32, "widen"),
 )
 BY_NAME = {isa.name: isa for isa in ISAS}
 

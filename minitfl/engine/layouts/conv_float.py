@@ -36,7 +36,7 @@ class Tile(NamedTuple):
 
 
 def tiles(isa: Isa) -> dict[int, Tile]:
-    """By the vectors of channels: 16 registers, or 32 of them."""
-    if isa.lanes == 8:
-        return {1: Tile(10, 5, 4), 2: Tile(14, 8, 4), 3: Tile(8, 4, 6), 4: Tile(6, 4, 8)}
+    """By the vectors of channels."""
+    if isa.registers == 16:
+        return {1: Tile(6, 4, 4), 2: Tile(6, 4, 4)}
     return {1: Tile(10, 5, 4), 2: Tile(14, 8, 4), 3: Tile(8, 4, 6), 4: Tile(6, 4, 8)}

@@ -16,14 +16,9 @@ DEPTHWISE = layout(
 SIDES = (3, 5, 7)  # of filters that have kernels of their own, with strides of 1 and 2
 
 
-def registers(isa):
-    """How many vector registers there are."""
-    return 32 if max(vectors * pixels for vectors, pixels in isa.tiles.items()) > 16 else 16
-
-
 def float_tile(isa):
     """(rows, pixels)"""
-    return (2, 7) if registers(isa) == 32 else (2, 4)
+    return (2, 7) if isa.registers == 32 else (2, 4)
 
 
 INT_TILE = (1, 7)

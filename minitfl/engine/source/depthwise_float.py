@@ -10,7 +10,7 @@ Weights lie by vectors of channels: the bias (lanes,), then the taps (down, acro
 from numba import types
 
 from minitfl.engine.isa import compiled
-from minitfl.engine.layouts.depthwise import SIDES, float_tile, registers
+from minitfl.engine.layouts.depthwise import SIDES, float_tile
 from minitfl.engine.source.depthwise import make_walk, said
 from minitfl.engine.source.ir import (
     F32,
@@ -34,7 +34,7 @@ from minitfl.engine.source.ir import (
 LANES = compiled().lanes
 NBYTES = 4 * LANES
 TYPE = vector(F32, LANES)
-REGISTERS = registers(compiled())
+REGISTERS = compiled().registers
 ROWS, PIXELS = float_tile(compiled())
 
 
