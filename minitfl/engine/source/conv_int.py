@@ -131,6 +131,13 @@ def make_panels(kind, vectors, sums_of, less_of, before, count, begin, end):
         lines, length = word(block, CONV_INT.lines), word(block, CONV_INT.length)
         pitch, width = word(block, CONV_INT.pitch), word(block, CONV_INT.width)
         panels, together = word(block, CONV_INT.panels), word(block, CONV_INT.together)
+        step, x_flip = word(block, CONV_INT.step), word(block, CONV_INT.x_flip)
+        rows, row_nbytes = word(block, CONV_INT.rows), word(block, CONV_INT.row_nbytes)
+        taps, tap_nbytes, chunks = (
+            word(block, CONV_INT.taps),
+            word(block, CONV_INT.tap_nbytes),
+            word(block, CONV_INT.chunks),
+        )
         channels, y_nbytes = word(block, CONV_INT.channels), word(block, CONV_INT.pixel_y_nbytes)
         units_together = together * groups * lines * word(block, CONV_INT.images)
         begin(address(block, slots, CONV_INT.config))
@@ -156,36 +163,10 @@ def make_panels(kind, vectors, sums_of, less_of, before, count, begin, end):
                 sums = blocks + (unit & 1) * nbytes
                 if has_less and (x_line != old_x_line or start != old_start):
                     less, other_less = other_less, less
-                    less_of(
-                        x_line,
-                        start,
-                        length,
-                        places,
-                        word(block, CONV_INT.step),
-                        word(block, CONV_INT.x_flip),
-                        word(block, CONV_INT.rows),
-                        word(block, CONV_INT.row_nbytes),
-                        word(block, CONV_INT.taps),
-                        word(block, CONV_INT.tap_nbytes),
-                        word(block, CONV_INT.chunks),
-                        less_at,
-                        less,
-                    )
-                sums_of(
-                    x_line,
-                    start,
-                    length,
-                    places,
-                    word(block, CONV_INT.step),
-                    word(block, CONV_INT.x_flip),
-                    word(block, CONV_INT.rows),
-                    word(block, CONV_INT.row_nbytes),
-                    word(block, CONV_INT.taps),
-                    word(block, CONV_INT.tap_nbytes),
-                    word(block, CONV_INT.chunks),
-                    panel_at,
-                    sums,
-                )
+                    less_of(x_line, start, length, places, step, x_flip, rows, row_nbytes, taps, tap_nbytes, chunks,
+                            less_at, less)  # fmt: skip
+                sums_of(x_line, start, length, places, step, x_flip, rows, row_nbytes, taps, tap_nbytes, chunks,
+                        panel_at, sums)  # fmt: skip
             if unit == first:
                 continue
             place, stop = old_start, min(old_start + places, length)

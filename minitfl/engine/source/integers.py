@@ -3,7 +3,7 @@
 from minitfl.engine.source.elementwise import LANES
 from minitfl.engine.source.functions import joined, parted
 from minitfl.engine.source.ir import F32, I8, I16, I32, call, constant, same, shuffle, vector
-from minitfl.engine.source.rescale import rescale_twice
+from minitfl.engine.source.rescale import narrowed, rescale_twice
 
 BYTES = 4 * LANES
 STORED = {"i8": (I8, True), "u8": (I8, False), "i16": (I16, True)}  # in 8 or 16 bits, with a sign or without
@@ -46,19 +46,9 @@ def storing(b, numbers, stored):
 
 def narrow(b, x, stored):
     """int32 as the nearest bytes."""
-    if LANES == 4:
-        low, high = (-128, 127) if stored == "i8" else (0, 255)
-        x = same(b, "smax", same(b, "smin", x, constant(x.type, high)), constant(x.type, low))
-        return b.trunc(x, vector(I8, BYTES))
-    kind = "avx512.{}.512" if LANES == 16 else "avx2.{}"
-    last = "packsswb" if stored == "i8" else "packuswb"
-    parts = parted(b, x, LANES)
-    pairs = [call(b, f"llvm.x86.{kind.format('packssdw')}", vector(I16, 2 * LANES), *parts[i : i + 2]) for i in (0, 2)]
-    # 4 lanes of the first part, of the second and so on, in turn
-    turns = b.bitcast(call(b, f"llvm.x86.{kind.format(last)}", vector(I8, BYTES), *pairs), vector(I32, LANES))
-    return b.bitcast(
-        shuffle(b, turns, turns, [4 * i + v for v in range(4) for i in range(LANES // 4)]), vector(I8, BYTES)
-    )
+    turns = b.bitcast(narrowed(b, parted(b, x, LANES), stored == "i8"), vector(I32, LANES))
+    order = [4 * i + v for v in range(4) for i in range(LANES // 4)]
+    return b.bitcast(shuffle(b, turns, turns, order), vector(I8, BYTES))
 
 
 def truncated(b, x):

@@ -8,6 +8,7 @@ from numba.extending import intrinsic
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
+LOWEST = -3.4028234663852886e38  # of the finite float32
 
 
 # ---- values
@@ -78,6 +79,11 @@ def clamp(b, x, low, high):
     """min(max(x, low), high) of floats; NaN stays NaN."""
     x = b.select(b.fcmp_ordered("<", x, low), low, x)
     return b.select(b.fcmp_ordered(">", x, high), high, x)
+
+
+def greater(b, largest, x):
+    """The greater one of floats; NaN in x is passed over."""
+    return b.select(b.fcmp_ordered(">", x, largest), x, largest)
 
 
 def opaque(b, value):

@@ -40,7 +40,7 @@ from minitfl.engine.source.ir import (
     vector,
     word,
 )
-from minitfl.engine.source.rescale import rescale_twice
+from minitfl.engine.source.rescale import rescale_twice, rescale_twice_one, rounding_shift_one
 
 LANES = compiled().lanes
 VECTOR_NBYTES = 4 * LANES
@@ -174,21 +174,6 @@ def gates(block, slots, first, last):
     return 0
 
 
-def _rescaled(b, x, multiplier, shift):
-    """fixedpoint.rescale_twice of one number with a shift of at most 0."""
-    product = b.ashr(b.add(b.mul(x, multiplier), number(1 << 30)), number(31))
-    return _shifted(b, product, b.neg(shift))
-
-
-def _shifted(b, x, exponent):
-    """fixedpoint.rounding_shift of one number, by 1 or more, or not at all."""
-    half = b.lshr(b.shl(number(1), exponent), number(1))
-    down = b.select(b.icmp_signed("==", exponent, number(0)), number(0), b.ashr(x, number(63)))
-    return b.ashr(b.add(x, b.add(half, down)), exponent)
-
-
-rescaled = inline(types.int64(types.int64, types.int64, types.int64), _rescaled)
-shifted = inline(types.int64(types.int64, types.int64), _shifted)
 wrapped = inline(types.int64(types.int64), lambda b, x: b.sext(b.trunc(x, I16), I64))
 wrapped.__doc__ = "What an int16 holds of it."
 
@@ -213,13 +198,13 @@ def stored_gates(block, slots, first, last):
             forget = load_i16(logistic + 2 * load_i32(forget_at))
             admit = load_i16(logistic + 2 * load_i32(at)) if input_gate else ONE - forget
             candidate = load_i16(tanh + 2 * load_i32(forget_at + gate))
-            cell = wrapped(shifted(forget * load_i16(c + 2 * i), 15))
-            cell += wrapped(shifted(admit * candidate, cell_shift))
+            cell = wrapped(rounding_shift_one(forget * load_i16(c + 2 * i), 15))
+            cell += wrapped(rounding_shift_one(admit * candidate, cell_shift))
             cell = larger(smaller(cell, 32767), -32768)
             if clip > 0:
                 cell = larger(smaller(cell, clip), -clip)
             out = load_i16(logistic + 2 * load_i32(forget_at + 2 * gate))
-            result = rescaled(out * load_i16(tanh_cell + 2 * cell), multiplier, shift) + zero
+            result = rescale_twice_one(out * load_i16(tanh_cell + 2 * cell), multiplier, shift) + zero
             result = larger(smaller(result, 127), -128)
             store_i16(c + 2 * i, cell)
             store_i8(h + i, result)

@@ -14,11 +14,13 @@ from minitfl.engine.source.ir import (
     I16,
     I32,
     I64,
+    LOWEST,
     add,
     address,
     clamp,
     constant,
     first_lanes,
+    greater,
     inline,
     larger,
     load,
@@ -36,7 +38,6 @@ from minitfl.engine.source.ir import (
 from minitfl.engine.source.rescale import rescale_twice
 
 LANES = compiled().lanes
-LOWEST = -3.4028234663852886e38  # of the finite float32
 
 
 # ---- kinds: what is loaded, what it starts from, how values are combined and what becomes of the result
@@ -49,7 +50,7 @@ class LargestFloat:
     start = constant(stored, LOWEST)
 
     def combine(self, b, largest, x):
-        return b.select(b.fcmp_ordered(">", x, largest), x, largest)
+        return greater(b, largest, x)
 
     join = combine
 

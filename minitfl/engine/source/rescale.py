@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from llvmlite import ir
+from numba import types
 
 from minitfl.engine.isa import compiled
 from minitfl.engine.source.ir import (
@@ -13,7 +14,9 @@ from minitfl.engine.source.ir import (
     add,
     call,
     constant,
+    inline,
     load,
+    number,
     same,
     shuffle,
     splat,
@@ -99,22 +102,47 @@ def rescale_real(b, x, factor, zero, low, high):
     return b.fptosi(b.select(b.fcmp_ordered(">", y, high), high, y), x.type)
 
 
+# ---- the same rules for one number, an int64
+
+
+def _high_mul(b, x, y):
+    return b.ashr(b.add(b.mul(x, y), number(1 << 30)), number(31))
+
+
+def _rounding_shift(b, x, exponent):
+    half = b.lshr(b.shl(number(1), exponent), number(1))
+    down = b.select(b.icmp_signed("==", exponent, number(0)), number(0), b.ashr(x, number(63)))
+    return b.ashr(b.add(x, b.add(half, down)), exponent)
+
+
+def _rescale_twice(b, x, multiplier, shift):
+    return _rounding_shift(b, _high_mul(b, x, multiplier), b.neg(shift))
+
+
+high_mul_one = inline(types.int64(types.int64, types.int64), _high_mul)
+rounding_shift_one = inline(types.int64(types.int64, types.int64), _rounding_shift)
+rescale_twice_one = inline(types.int64(types.int64, types.int64, types.int64), _rescale_twice)
+rescale_twice_one.__doc__ = "With a shift of at most 0."
+
+
 # ---- bytes
 
 
-def narrowed(b, sums):
-    """Four vectors of int32 as bytes int8 that saturate: 4 lanes of the first, of the second and so on, in turn."""
+def narrowed(b, sums, signed=True):
+    """Four vectors of int32 as bytes that saturate, int8 or uint8: 4 lanes of the first, of the second and so on, in
+    turn."""
     lanes = sums[0].type.count
     words, bytes = vector(I16, 2 * lanes), vector(I8, 4 * lanes)
     if lanes > 4 and compiled().machine == "x86_64":
         kind = "avx512.{}.512" if lanes == 16 else "avx2.{}"
         pairs = [call(b, "llvm.x86." + kind.format("packssdw"), words, *sums[i : i + 2]) for i in (0, 2)]
-        return call(b, "llvm.x86." + kind.format("packsswb"), bytes, *pairs)
+        return call(b, "llvm.x86." + kind.format("packsswb" if signed else "packuswb"), bytes, *pairs)
     first, second = (shuffle(b, sums[i], sums[i + 1], range(2 * lanes)) for i in (0, 2))
     lined = shuffle(b, first, second, range(4 * lanes))
     turns = [v * lanes + 4 * i + j for i in range(lanes // 4) for v in range(4) for j in range(4)]
     lined = shuffle(b, lined, lined, turns)
-    lined = same(b, "smax", same(b, "smin", lined, constant(lined.type, 127)), constant(lined.type, -128))
+    low, high = (-128, 127) if signed else (0, 255)
+    lined = same(b, "smax", same(b, "smin", lined, constant(lined.type, high)), constant(lined.type, low))
     return b.trunc(lined, bytes)
 
 

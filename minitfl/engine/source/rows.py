@@ -1,5 +1,7 @@
 """Rows made one number, the largest, its place or the sum, or divided by their length."""
 
+from functools import partial
+
 from llvmlite import ir
 from numba import types
 
@@ -10,12 +12,14 @@ from minitfl.engine.source.ir import (
     I1,
     I8,
     I64,
+    LOWEST,
     address,
     call,
     constant,
     first_lanes,
     fma,
     fold,
+    greater,
     inline,
     load,
     loop,
@@ -33,7 +37,6 @@ from minitfl.engine.source.ir import (
 
 LANES = compiled().lanes
 FLOATS, BYTES = vector(F32, LANES), vector(I8, 4 * LANES)
-LOWEST = -3.4028234663852886e38  # of the finite float32
 LEAST_NORM = 1e-6
 
 
@@ -63,16 +66,9 @@ class Row:
         return self.b.select(self.mask, combine(result, self.load(self.whole)), result)
 
 
-def greater_float(b, largest, x):
-    """NaN is passed over."""
-    return b.select(b.fcmp_ordered(">", x, largest), x, largest)
-
-
 def largest(b, x, depth, factor, y):
-    def greater(largest, x):
-        return greater_float(b, largest, x)
-
-    store(b, fold(b, Row(b, x, depth).reduce(constant(FLOATS, LOWEST), greater), greater), y)
+    found = Row(b, x, depth).reduce(constant(FLOATS, LOWEST), partial(greater, b))
+    store(b, fold(b, found, partial(greater, b)), y)
 
 
 def total(b, x, depth, factor, y):
@@ -94,14 +90,14 @@ def unit(b, x, depth, factor, y):
     store_masked(b, b.fdiv(row.load(row.whole), norm), target.place(row.whole), row.mask)
 
 
-def make_place(type, lowest, greater):
+def make_place(type, lowest, combine):
     """place(x, depth): where the largest is, the first of equals; NaN is passed over, and 0 where there is no other."""
 
     def emit(b, x, depth):
         row = Row(b, x, depth, type)
         same_as = b.fcmp_ordered if type is FLOATS else b.icmp_signed
-        found = row.reduce(constant(type, lowest), lambda largest, x: greater(b, largest, x))
-        largest = splat(b, fold(b, found, lambda x, y: greater(b, x, y)), type.count)
+        found = row.reduce(constant(type, lowest), partial(combine, b))
+        largest = splat(b, fold(b, found, partial(combine, b)), type.count)
         bits = ir.IntType(type.count)
 
         def first(i, equal, carried):
@@ -146,7 +142,7 @@ def make_rows(emit):
 
 
 KERNELS = {emit.__name__: make_rows(emit) for emit in (largest, total, unit)} | {
-    "place_f32": make_place(FLOATS, float("-inf"), greater_float),
+    "place_f32": make_place(FLOATS, float("-inf"), greater),
     "place_i8": make_place(BYTES, -128, lambda b, x, y: same(b, "smax", x, y)),
     "place_u8": make_place(BYTES, 0, lambda b, x, y: same(b, "umax", x, y)),
 }

@@ -1,5 +1,7 @@
 """SOFTMAX of rows, exp(beta * (x - largest)) / sum of these, and its logarithm; of floats and of stored bytes."""
 
+from functools import partial
+
 from numba import types
 
 from minitfl.engine.isa import compiled
@@ -10,18 +12,17 @@ from minitfl.engine.source.ir import (
     I1,
     I8,
     I64,
+    LOWEST,
     address,
     call,
     constant,
-    first_lanes,
     fold,
+    greater,
     inline,
     larger,
     load,
     load_f32,
     load_i32,
-    load_masked,
-    loop,
     number,
     real,
     same,
@@ -34,11 +35,12 @@ from minitfl.engine.source.ir import (
     vector,
     word,
 )
+from minitfl.engine.source.rescale import high_mul_one
+from minitfl.engine.source.rows import Row
 from minitfl.kernels.fixedmath import raw
 
 LANES = compiled().lanes
 FLOATS = vector(F32, LANES)
-LOWEST = -3.4028234663852886e38  # of the finite float32
 
 
 # ---- floats
@@ -49,42 +51,32 @@ def make_rows(scale, finish):
 
     def emit(b, x, y, depth, beta):
         """In three walks: the largest; the powers, put into y, and their sum; y."""
-        rest = b.and_(depth, number(LANES - 1))
-        whole = b.sub(depth, rest)
-        mask = first_lanes(b, rest, LANES)
+        source, target = Row(b, x, depth), Row(b, y, depth)
         beta = splat(b, beta, LANES)
-
-        def place(start, i):
-            return b.add(start, b.shl(i, number(2)))
-
-        def greater(x, largest):  # NaN is passed over
-            return b.select(b.fcmp_ordered(">", x, largest), x, largest)
+        found = source.reduce(constant(FLOATS, LOWEST), partial(greater, b))
+        largest = splat(b, fold(b, found, partial(greater, b)), LANES)
 
         def power(x):
             return exp(b, b.fmul(b.fsub(x, largest), beta))
 
-        lowest, zeros = constant(FLOATS, LOWEST), constant(FLOATS, 0)
-        [found] = loop(b, whole, [lowest], lambda i, c: [greater(load(b, place(x, i), FLOATS), c[0])], LANES)
-        tail = load_masked(b, place(x, whole), FLOATS, mask)
-        largest = splat(b, fold(b, greater(b.select(mask, tail, lowest), found), greater), LANES)
-
-        def add_power(i, carried):
-            value = power(load(b, place(x, i), FLOATS))
-            store(b, value, place(y, i))
+        def add_power(i, x, carried):
+            value = power(x)
+            store(b, value, target.place(i))
             return [b.fadd(carried[0], value)]
 
-        [total] = loop(b, whole, [zeros], add_power, LANES)
+        zeros = constant(FLOATS, 0)
+        [total] = source.walk([zeros], add_power)
+        tail = source.load(source.whole)
         last = power(tail)
-        total = scale(b, fold(b, b.fadd(total, b.select(mask, last, zeros)), b.fadd))
+        total = scale(b, fold(b, b.fadd(total, b.select(source.mask, last, zeros)), b.fadd))
         total = splat(b, total, LANES)
 
-        def put(i, carried):
-            values = b.fsub(load(b, place(x, i), FLOATS), largest), load(b, place(y, i), FLOATS)
-            store(b, finish(b, *values, total), place(y, i))
+        def put(i, x, _):
+            store(b, finish(b, b.fsub(x, largest), target.load(i), total), target.place(i))
             return []
 
-        loop(b, whole, [], put, LANES)
-        store_masked(b, finish(b, b.fsub(tail, largest), last, total), place(y, whole), mask)
+        source.walk([], put)
+        store_masked(b, finish(b, b.fsub(tail, largest), last, total), target.place(source.whole), source.mask)
 
     row = inline(types.void(types.int64, types.int64, types.int64, types.float32), emit)
 
@@ -105,10 +97,6 @@ log_softmax = make_rows(lambda b, total: same(b, "log", total), lambda b, x, pow
 # ---- stored bytes: kernels.softmax.softmax_int
 
 
-high_mul = inline(
-    types.int64(types.int64, types.int64),
-    lambda b, x, y: b.ashr(b.add(b.mul(x, y), number(1 << 30)), number(31)),
-)
 leading_zeros = inline(types.int64(types.int64), lambda b, x: call(b, "llvm.ctlz.i64", I64, x, I1(0)))
 leading_zeros.__doc__ = "Of 64 bits."
 byte = inline(types.int64(types.int64, types.int64), lambda b, at, turn: b.xor(b.zext(load(b, at, I8), I64), turn))
@@ -152,14 +140,14 @@ def make_stored(nbytes, put):
             if 0 < total < 1 << 31 and exponent <= 31:
                 # 1 / total: three steps of Newton and Raphson, see kernels.fixedmath.reciprocal
                 half = (total << leading) >> 1
-                inverse = ESTIMATE + high_mul(half, SLOPE)
+                inverse = ESTIMATE + high_mul_one(half, SLOPE)
                 for _ in range(3):
-                    inverse += high_mul(inverse, QUARTER - high_mul(half, inverse)) << 2
+                    inverse += high_mul_one(inverse, QUARTER - high_mul_one(half, inverse)) << 2
                 inverse = smaller(inverse << 1, ONE)
                 nudge = (1 << exponent) >> 1
                 for i in range(depth):
                     power = load_i32(powers + 4 * (largest - byte(row + i, turn)))
-                    put(target + i * nbytes, smaller(low + ((high_mul(inverse, power) + nudge) >> exponent), high))
+                    put(target + i * nbytes, smaller(low + ((high_mul_one(inverse, power) + nudge) >> exponent), high))
             else:
                 sum = load_f32(reals + 4 * (largest - byte(row, turn)))
                 for i in range(1, depth):  # in the order of the official kernel
